@@ -1,0 +1,53 @@
+# One virtual environment an interpreter: .venv for the default one,
+# .venv-NAME for `make PYTHON=NAME ...`. It is made when it is missing and made
+# again when the requirements change; otherwise a target starts at once.
+PYTHON ?= python3
+ifeq ($(PYTHON),python3)
+VENV := .venv
+else
+VENV := .venv-$(notdir $(PYTHON))
+endif
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+REAL_DATA_NOTE = "LUMBAR_REAL_DATA is not set: the real-data tests will be skipped"
+
+.PHONY: help setup demo test verify lint format clean
+
+help:
+	@echo "make demo    a phantom data set, trained, evaluated, reported: runs/demo/report.html"
+	@echo "make test    the test suite"
+	@echo "make verify  every network against its golden forward pass"
+	@echo "make lint    ruff, check and format"
+	@echo "make setup   the virtual environment alone ($(VENV))"
+	@echo "PYTHON=python3.12 picks another interpreter (3.11 to 3.13)"
+
+setup: $(READY)
+
+$(READY): requirements.txt requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+	  || { echo "$(PYTHON) is not Python 3.11 to 3.13: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@echo "making $(VENV) (a few minutes, once)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+demo: $(READY)
+	$(BIN)/python launch.py --config=configs/demo.py --workdir=runs/demo
+
+test: $(READY)
+	@[ -n "$$LUMBAR_REAL_DATA" ] || echo $(REAL_DATA_NOTE)
+	$(BIN)/python -m pytest
+
+verify: $(READY)
+	$(BIN)/python experiments/verify_architectures.py
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv .venv-* runs .pytest_cache .ruff_cache

@@ -1,0 +1,234 @@
+"""Every field of a run's configuration, with its default and meaning.
+
+The files in `configs/` start from `default()` and change what their experiment
+needs. A field that no code reads is a bug; a test looks for one.
+"""
+
+import dataclasses
+from typing import Any
+
+import ml_collections
+
+from lumbar_jax.errors import InputError, did_you_mean
+
+MODES = (
+  "crossval",
+  "train",
+  "evaluate",
+  "ensemble",
+  "study",
+  "predict",
+  "report",
+  "summary",
+  "benchmark",
+  "doctor",
+)
+CHANNELS = ("T2w", "T1w")
+
+# A run's folder may be continued with another value of these; every other
+# field shapes the results, and a change of it is refused.
+FREE_FIELDS = (
+  "mode",
+  "data.root",
+  "data.manifest",
+  "data.cache",
+  "data.num_workers",
+  "training.checkpoint_every_steps",
+  "training.tensorboard",
+)
+
+
+def _data() -> dict[str, Any]:
+  return dict(
+    source="mids",  # mids, manifest or phantom
+    root="",  # folder of the data set (mids), or of the phantom to be made
+    manifest="",  # TSV of source=manifest
+    masks="manual_masks",  # the one derivative that truth is read from
+    scheme="midas12",  # a name in anatomy.py, or the path of a dseg.tsv
+    # {name in the masks' scheme: name in ours, or "ignore"}
+    remap=ml_collections.ConfigDict(),
+    channels=("T2w", "T1w"),  # the first one is the reference grid
+    registration="affine",  # affine, rigid or none: other channels -> first
+    registration_bound_mm=15.0,  # refuse a registration that moves more
+    normalisation="volume",  # volume or nonzero (voxels in the statistics)
+    spacing_mm=0.0,  # in-plane spacing to train at; 0 keeps each study's own
+    patch_size=256,  # D of paper 000
+    patch_stride=192,  # S of paper 000
+    test_fraction=0.2,
+    num_folds=3,
+    stratify_by=("sex", "manufacturer"),  # columns of participants.tsv
+    cache="",  # prepared studies; empty: WORKDIR/cache
+    num_workers=2,  # threads that read patches ahead
+    phantom=dict(preset="demo", num_patients=0, seed=0),  # 0: the preset's
+  )
+
+
+def _augmentation() -> dict[str, Any]:
+  """Paper 000, section 5.1."""
+  return dict(
+    rotation_deg=20.0,
+    zoom=(0.5, 1.5),
+    zoom_per_axis=True,  # as Keras draws it; False: one factor for both
+    shift=0.1,  # of height and width
+    flip=0.5,  # probability of a horizontal flip
+  )
+
+
+def _model() -> dict[str, Any]:
+  return dict(
+    name="U1",
+    width=64,  # m, the channels of the first level
+    activation="",  # relu or prelu; empty: the topology's own (Table 3)
+    batchnorm_momentum=0.99,  # Keras' default
+    # Dropout rates after (pool 1, the other pools, each concatenation); the
+    # first author's code has (.25, .5, .5), the paper mentions none.
+    dropout=(0.0, 0.0, 0.0),
+    remat=False,  # recompute blocks in the backward pass to save memory
+  )
+
+
+def _training() -> dict[str, Any]:
+  return dict(
+    num_epochs=300,
+    batch_size=20,  # the first author's code; paper 000 does not say
+    optimizer="",  # adam, rmsprop or adadelta; empty: the topology's own
+    learning_rate=0.0,  # 0: the topology's own (Table 3)
+    dtype="float32",  # or bfloat16: what convolutions compute in
+    cross_entropy=1.0,  # weight of categorical cross-entropy
+    dice=0.0,  # weight of the soft Dice loss
+    class_weights=(),  # of the cross-entropy; empty: all 1
+    init_from="",  # folder of a run whose weights to start from
+    checkpoint_every_steps=500,  # besides the end of each epoch
+    tensorboard=True,
+  )
+
+
+def _evaluation() -> dict[str, Any]:
+  return dict(
+    batch_size=8,  # patches in one forward pass
+    num_bootstrap=2000,  # resamples of the patients behind an interval
+  )
+
+
+def default() -> ml_collections.ConfigDict:
+  """Returns paper 000's settings for U1 on a MIDS tree."""
+  return ml_collections.ConfigDict(
+    dict(
+      mode="crossval",
+      seed=0,
+      data=_data(),
+      augmentation=_augmentation(),
+      model=_model(),
+      training=_training(),
+      evaluation=_evaluation(),
+    )
+  )
+
+
+def flatten(config, prefix: str = "") -> dict[str, Any]:
+  """Returns {"data.root": value, ...} of a nested config."""
+  flat = {}
+  for name, value in config.items():
+    if isinstance(value, dict | ml_collections.ConfigDict) and len(value):
+      flat.update(flatten(value, f"{prefix}{name}."))
+    else:
+      plain = {} if hasattr(value, "items") else value
+      flat[prefix + name] = list(plain) if isinstance(plain, tuple) else plain
+  return flat
+
+
+def shaping(config) -> dict[str, Any]:
+  """Returns the flat fields that shape a run's results."""
+  return {k: v for k, v in flatten(config).items() if k not in FREE_FIELDS}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Rule:
+  field: str
+  allowed: tuple | None = None
+  low: float | None = None
+  high: float | None = None
+
+  def check(self, flat: dict[str, Any]) -> None:
+    value = flat[self.field]
+    if self.allowed is not None:
+      if value not in self.allowed:
+        raise InputError(
+          f"config.{self.field} is {value!r}",
+          did_you_mean(value, self.allowed)
+          + f"allowed: {', '.join(map(repr, self.allowed))}",
+        )
+      return
+    high = float("inf") if self.high is None else self.high
+    if not self.low <= value <= high:
+      raise InputError(
+        f"config.{self.field} is {value!r}",
+        f"it must lie between {self.low:g} and {high:g}",
+      )
+
+
+_RULES = (
+  _Rule("mode", allowed=MODES),
+  _Rule("data.source", allowed=("mids", "manifest", "phantom")),
+  _Rule("data.registration", allowed=("affine", "rigid", "none")),
+  _Rule("data.registration_bound_mm", low=0),
+  _Rule("data.normalisation", allowed=("volume", "nonzero")),
+  _Rule("data.spacing_mm", low=0),
+  _Rule("data.patch_size", low=16),
+  _Rule("data.patch_stride", low=1),
+  _Rule("data.test_fraction", low=0, high=0.9),
+  _Rule("data.num_folds", low=2),
+  _Rule("data.num_workers", low=0),
+  _Rule("augmentation.rotation_deg", low=0, high=180),
+  _Rule("augmentation.shift", low=0, high=1),
+  _Rule("augmentation.flip", low=0, high=1),
+  _Rule("model.width", low=1),
+  _Rule("model.activation", allowed=("", "relu", "prelu")),
+  _Rule("model.batchnorm_momentum", low=0, high=1),
+  _Rule("training.num_epochs", low=1),
+  _Rule("training.batch_size", low=1),
+  _Rule("training.optimizer", allowed=("", "adam", "rmsprop", "adadelta")),
+  _Rule("training.learning_rate", low=0),
+  _Rule("training.dtype", allowed=("float32", "bfloat16")),
+  _Rule("training.cross_entropy", low=0),
+  _Rule("training.dice", low=0),
+  _Rule("training.checkpoint_every_steps", low=0),
+  _Rule("evaluation.batch_size", low=1),
+  _Rule("evaluation.num_bootstrap", low=0),
+)
+
+
+def validate(config: ml_collections.ConfigDict) -> None:
+  """Checks values that the types cannot.
+
+  Raises:
+    InputError: names the field, its value and what is allowed.
+  """
+  flat = flatten(config)
+  for rule in _RULES:
+    rule.check(flat)
+  data = config.data
+  for channel in data.channels:
+    _Rule("data.channels", allowed=CHANNELS).check({"data.channels": channel})
+  if not data.channels or len(set(data.channels)) < len(data.channels):
+    raise InputError(
+      f"config.data.channels is {tuple(data.channels)!r}",
+      "give one or two different channels, the reference grid first",
+    )
+  low, high = config.augmentation.zoom
+  if not 0 < low <= high:
+    raise InputError(
+      f"config.augmentation.zoom is {(low, high)!r}",
+      "give (smallest, largest) with 0 < smallest <= largest",
+    )
+  if data.patch_size % 16:
+    raise InputError(
+      f"config.data.patch_size is {data.patch_size}",
+      "patches must be a multiple of 16 wide, "
+      f"for example {max(16, round(data.patch_size / 16) * 16)}",
+    )
+  if config.training.cross_entropy + config.training.dice <= 0:
+    raise InputError(
+      "config.training.cross_entropy and config.training.dice are both 0",
+      "give one of them a positive weight",
+    )

@@ -1,0 +1,38 @@
+"""The one error a user is meant to read: what, where, and what to do."""
+
+import os
+
+
+class InputError(ValueError):
+  """Bad input: a file, a value or a config field that cannot be used.
+
+  The launcher prints it without a traceback; everything else is a bug and
+  keeps its traceback.
+  """
+
+  def __init__(
+    self,
+    problem: str,
+    remedy: str,
+    *,
+    path: str | os.PathLike | None = None,
+  ):
+    """Builds the message `PATH: PROBLEM. REMEDY.`.
+
+    Args:
+      problem: what is wrong, with the bad value in it.
+      remedy: what the user can do, or which values are allowed.
+      path: the file concerned, if there is one.
+    """
+    self.problem, self.remedy, self.path = problem, remedy, path
+    where = f"{os.fspath(path)}: " if path is not None else ""
+    super().__init__(f"{where}{problem.rstrip('.')}. {remedy.rstrip('.')}.")
+
+
+def did_you_mean(value: str, allowed) -> str:
+  """Returns "did you mean X? " for the nearest allowed value, or ""."""
+  import difflib
+
+  folded = {str(a).lower(): str(a) for a in allowed}
+  near = difflib.get_close_matches(str(value).lower(), folded, n=1, cutoff=0.5)
+  return f"did you mean {folded[near[0]]}? " if near else ""
