@@ -1,0 +1,49 @@
+"""The phantom: synthetic patients, written as a MIDS tree and read as one."""
+
+from pathlib import Path
+
+from absl import logging
+
+from lumbar_jax.data.sources import mids
+from lumbar_jax.data.sources.found import Found
+from lumbar_jax.errors import InputError
+
+
+def find(data_config, workdir: str | Path | None, *, make: bool) -> Found:
+  """Lists the phantom's studies, and makes them if none are there.
+
+  Args:
+    data_config: the `data` part of a config; `phantom` says what to make.
+    workdir: WORKDIR/phantom is the folder if `data_config.root` is empty.
+    make: whether to write a phantom that is not there.
+
+  Raises:
+    InputError: neither a root nor a workdir, or not there and not to be made.
+  """
+  if not data_config.root and workdir is None:
+    raise InputError(
+      "no folder to make the phantom in",
+      "give --workdir=DIR or --config.data.root=FOLDER",
+    )
+  root = Path(data_config.root or Path(workdir) / "phantom")
+  if not any(root.glob("sub-*")):
+    if not make:
+      raise InputError(
+        "the phantom has not been made yet",
+        "any training mode makes it on its first run",
+        path=root,
+      )
+    _write(data_config.phantom, root)
+  return mids.find(data_config, root)
+
+
+def _write(settings, root: Path) -> None:
+  from lumbar_jax.data import phantom
+
+  logging.info("making the phantom %r in %s", settings.preset, root)
+  phantom.write_dataset(
+    root,
+    preset=settings.preset,
+    num_patients=settings.num_patients or None,
+    seed=settings.seed,
+  )
