@@ -1,0 +1,169 @@
+"""The one interpreter of a `Topology` (paper 000, section 4.1; Figure 4)."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from lumbar_jax.errors import InputError
+from lumbar_jax.models.blocks import (
+  AttentionGate,
+  MultiKernel,
+  QBlock,
+  UBlock,
+  VBlock,
+)
+from lumbar_jax.models.layers import (
+  LayerStyle,
+  TransposedConv,
+  conv,
+  max_pool,
+)
+from lumbar_jax.models.supervision import DeepSupervision, deep_supervision_v2
+from lumbar_jax.models.topology import Topology
+
+NUM_LEVELS = 5  # four, and the bottleneck
+VGG_CONVS = (2, 2, 3, 3, 3)
+
+
+@struct.dataclass
+class Outputs:
+  """What every network gives.
+
+  Attributes:
+    logits: [b h w k] float32, scores before the softmax, at the input's size.
+    features: [b h w m], the input of the classification block, or None.
+    auxiliary: {name: further map}, each with its own target; mostly empty.
+  """
+
+  logits: jax.Array
+  features: jax.Array | None = None
+  auxiliary: dict[str, jax.Array] = struct.field(default_factory=dict)
+
+
+def check_size(height: int, width: int, multiple: int) -> None:
+  """Raises InputError, naming the nearest valid size, unless both divide."""
+  if height % multiple or width % multiple or min(height, width) < multiple:
+    near = [
+      max(multiple, round(s / multiple) * multiple) for s in (height, width)
+    ]
+    raise InputError(
+      f"the network cannot take images of {height} x {width}",
+      f"rows and columns must be multiples of {multiple}; "
+      f"the nearest are {near[0]} x {near[1]}",
+    )
+
+
+class UNet(nn.Module):
+  """A U-Net variant.
+
+  Attributes:
+    topology: which blocks it is made of.
+    num_classes: classes, background included.
+    width: m, the channels of the first level; doubled at each further one.
+    style: what all layers share.
+    dropout: rates after the first pooling, the other poolings, and each
+      concatenation (the first author's code; 0 in the paper's text).
+    remat: recompute each block in the backward pass instead of keeping it.
+  """
+
+  topology: Topology
+  num_classes: int
+  width: int = 64
+  style: LayerStyle = LayerStyle()
+  dropout: tuple[float, float, float] = (0.0, 0.0, 0.0)
+  remat: bool = False
+
+  def level_width(self, level: int) -> int:
+    """Channels at a level, 1 (finest) to 5 (bottleneck)."""
+    topology = self.topology
+    if topology.encoder == "Q":
+      return self.width
+    if topology.encoder == "V" and topology.vgg_cap and level == NUM_LEVELS:
+      return self.width * 8
+    return self.width * 2 ** (level - 1)
+
+  def _block(self, kind: str, level: int, name: str) -> nn.Module:
+    wrap = nn.remat if self.remat else (lambda module, **_: module)
+    width = self.level_width(level)
+    if kind == "V":
+      block = wrap(VBlock, static_argnums=(2,))
+      return block(
+        width,
+        self.style,
+        VGG_CONVS[level - 1],
+        self.topology.vgg_norm,
+        name=name,
+      )
+    block = wrap(QBlock if kind == "Q" else UBlock, static_argnums=(2,))
+    return block(width, self.style, name=name)
+
+  def _drop(self, x: jax.Array, place: int, train: bool) -> jax.Array:
+    rate = self.dropout[place]
+    return nn.Dropout(rate, deterministic=not train)(x) if rate else x
+
+  def _encode(self, x: jax.Array, train: bool) -> list[jax.Array]:
+    """Returns C_1 .. C_5."""
+    topology = self.topology
+    if topology.multi_kernel:
+      x = MultiKernel(
+        self.width // topology.multi_kernel_divisor,
+        self.style,
+        topology.multi_kernel_depth,
+        name="multi_kernel",
+      )(x, train)
+    maps = []
+    for level in range(1, NUM_LEVELS + 1):
+      if level > 1:
+        x = self._drop(max_pool(x), min(level - 2, 1), train)
+      x = self._block(topology.encoder, level, f"encoder_{level}")(x, train)
+      maps.append(x)
+    return maps
+
+  def _skips(self, encoded: list[jax.Array]) -> list[jax.Array]:
+    """Returns S_1 .. S_4 before any gating."""
+    if self.topology.fusion not in ("ds1", "ds2"):
+      return encoded[:-1]
+    signals = DeepSupervision(self.width, self.style, name="ds1")(encoded)
+    if self.topology.fusion == "ds2":
+      signals = deep_supervision_v2(signals[:-1])
+    return signals[: NUM_LEVELS - 1]
+
+  def _decode(self, encoded: list[jax.Array], train: bool) -> list[jax.Array]:
+    """Returns T_1 .. T_4."""
+    topology = self.topology
+    skips, maps = self._skips(encoded), []
+    x = encoded[-1]
+    for level in range(NUM_LEVELS - 1, 0, -1):
+      width = self.level_width(level)
+      up = TransposedConv(
+        width, self.style, topology.up_kernel, name=f"up_{level}"
+      )(x)
+      skip = skips[level - 1]
+      if topology.fusion == "attention":
+        inner = max(width // topology.gate_divisor, 1)
+        gate = AttentionGate(inner, self.style, name=f"gate_{level}")
+        skip = gate(skip, up)
+      x = self._drop(jnp.concatenate([skip, up], axis=-1), 2, train)
+      kind = "Q" if topology.encoder == "Q" else "U"
+      x = self._block(kind, level, f"decoder_{level}")(x, train)
+      maps.insert(0, x)
+    return maps
+
+  @nn.compact
+  def __call__(self, images: jax.Array, train: bool = False) -> Outputs:
+    """Computes logits [b h w k] of images [b h w c].
+
+    Raises:
+      InputError: h or w is not a multiple of 16.
+    """
+    check_size(images.shape[1], images.shape[2], 2 ** (NUM_LEVELS - 1))
+    encoded = self._encode(images.astype(self.style.dtype), train)
+    decoded = self._decode(encoded, train)
+    features = decoded[0]
+    if self.topology.ds3:
+      start = encoded[-1:] if self.topology.ds3_from_bottleneck else []
+      ds3 = DeepSupervision(self.width, self.style, name="ds3")
+      features = ds3([*decoded, *start])[0]
+    logits = conv(self.num_classes, 1, self.style, name="classify")(features)
+    return Outputs(logits.astype(jnp.float32), features)

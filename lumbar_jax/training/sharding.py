@@ -1,0 +1,59 @@
+"""One mesh: the batch is split over its data axis, the state is whole."""
+
+import jax
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from lumbar_jax.errors import InputError
+
+
+def make_mesh(batch_size: int, devices=None) -> Mesh:
+  """Returns a mesh of all devices with one axis, "data".
+
+  Raises:
+    InputError: the batch cannot be split evenly.
+  """
+  devices = jax.devices() if devices is None else devices
+  if batch_size % len(devices):
+    near = max(1, round(batch_size / len(devices))) * len(devices)
+    raise InputError(
+      f"config.training.batch_size {batch_size} cannot be split over "
+      f"{len(devices)} devices",
+      f"give a multiple of {len(devices)}, for example {near}",
+    )
+  return jax.make_mesh(
+    (len(devices),), ("data",), axis_types=(AxisType.Auto,), devices=devices
+  )
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+  """Whole on every device."""
+  return NamedSharding(mesh, PartitionSpec())
+
+
+def split(mesh: Mesh) -> NamedSharding:
+  """First axis split over the devices."""
+  return NamedSharding(mesh, PartitionSpec("data"))
+
+
+def jit_train_step(step, mesh: Mesh):
+  """Compiles a train step for a mesh; the old state's memory is reused."""
+  whole, parts = replicated(mesh), split(mesh)
+  return jax.jit(
+    step,
+    in_shardings=(whole, parts),
+    out_shardings=(whole, whole),
+    donate_argnums=0,
+  )
+
+
+def jit_eval_step(step, mesh: Mesh):
+  """Compiles an evaluation step for a mesh."""
+  whole, parts = replicated(mesh), split(mesh)
+  return jax.jit(step, in_shardings=(whole, parts), out_shardings=whole)
+
+
+def put_batch(batch, mesh: Mesh):
+  """Sends a process' share of a batch to the devices."""
+  return jax.tree.map(
+    lambda x: jax.make_array_from_process_local_data(split(mesh), x), batch
+  )

@@ -1,0 +1,103 @@
+"""Pure training and evaluation steps."""
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+
+from lumbar_jax import metrics
+from lumbar_jax.data import augmentation
+from lumbar_jax.training.losses import valid_pixels
+from lumbar_jax.training.state import TrainState
+
+Batch = dict[str, jax.Array]  # images [b h w c], labels [b h w]
+
+
+@struct.dataclass
+class StepSums:
+  """What a step adds to the epoch's figures.
+
+  Attributes:
+    loss: mean loss of the batch, float32.
+    num_pixels: pixels that count, float32.
+    confusion: [k k] int32 counts, rows are the truth.
+  """
+
+  loss: jax.Array
+  num_pixels: jax.Array
+  confusion: jax.Array
+
+
+def _sums(loss, logits, labels) -> StepSums:
+  k = logits.shape[-1]
+  return StepSums(
+    loss.astype(jnp.float32),
+    valid_pixels(labels).sum(),
+    metrics.confusion(labels, jnp.argmax(logits, -1), k),
+  )
+
+
+def make_train_step(
+  net: nn.Module,
+  optimizer: optax.GradientTransformation,
+  loss_fn: Callable[[jax.Array, jax.Array], jax.Array],
+  augment: Any,
+  seed: int,
+) -> Callable[[TrainState, Batch], tuple[TrainState, StepSums]]:
+  """Returns the pure step (state, batch) -> (state, sums).
+
+  Random numbers come from the seed and the state's step alone, so a resumed
+  run draws what the uninterrupted one would have drawn.
+
+  Args:
+    net: the network.
+    optimizer: its optimizer.
+    loss_fn: (logits, labels) -> scalar.
+    augment: `config.augmentation`.
+    seed: the run's seed and fold, folded into one number.
+  """
+
+  def train_step(state: TrainState, batch: Batch):
+    key = jax.random.fold_in(jax.random.key(seed), state.step)
+    draw, drop = jax.random.split(key)
+    images, labels = augmentation.apply(
+      batch["images"],
+      batch["labels"],
+      augmentation.sample(draw, batch["images"].shape, augment),
+    )
+
+    def objective(params):
+      outputs, collections = net.apply(
+        {"params": params, **state.collections},
+        images,
+        train=True,
+        mutable=list(state.collections),
+        rngs={"dropout": drop},
+      )
+      loss = loss_fn(outputs.logits, labels)
+      return loss, (outputs.logits, collections)
+
+    grad_fn = jax.value_and_grad(objective, has_aux=True)
+    (loss, (logits, collections)), grads = grad_fn(state.params)
+    updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    new = TrainState(state.step + 1, params, dict(collections), opt_state)
+    return new, _sums(loss, logits, labels)
+
+  return train_step
+
+
+def make_eval_step(
+  net: nn.Module, loss_fn: Callable[[jax.Array, jax.Array], jax.Array]
+) -> Callable[[dict[str, Any], Batch], StepSums]:
+  """Returns the pure step (variables, batch) -> sums, nothing random."""
+
+  def eval_step(variables: dict[str, Any], batch: Batch) -> StepSums:
+    logits = net.apply(variables, batch["images"], train=False).logits
+    return _sums(loss_fn(logits, batch["labels"]), logits, batch["labels"])
+
+  return eval_step
