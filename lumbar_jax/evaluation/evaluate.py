@@ -1,0 +1,179 @@
+"""Evaluation of fold models on prepared studies, always on the native grid.
+
+Every fold's model passes over a study once; both labellings and the folds'
+averaged scores are counted from that pass, slice by slice.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from lumbar_jax import metrics
+from lumbar_jax.anatomy import Scheme
+from lumbar_jax.arrays import Counts, SliceScores, StudyImages, StudyLabels
+from lumbar_jax.evaluation import labelling as labelling_lib
+from lumbar_jax.evaluation.labelling import ThresholdCounts, Thresholds
+from lumbar_jax.evaluation.reconstruction import ScoresFn, iterate_slices
+from lumbar_jax.evaluation.results import AVERAGED, Results, Row
+
+
+class Study(Protocol):
+  """What evaluation needs of a prepared study.
+
+  Attributes:
+    name: the study's name.
+    patient: the patient's identifier.
+    image: [n h w c] float32 at the training resolution, perhaps a memory map.
+    native_mask: [n H W] uint8 classes on the scanner's grid, 255 = ignore.
+    native_shape: (H, W) in pixels.
+  """
+
+  name: str
+  patient: str
+  image: StudyImages
+  native_mask: StudyLabels
+  native_shape: tuple[int, int]
+
+
+def _native_scores(
+  scores_fn: ScoresFn, study: Study, patching: dict[str, int]
+) -> Iterator[SliceScores]:
+  """Yields [H W k] scores of a study's slices on the native grid."""
+  shape = (len(study.image), *study.native_shape)
+  if study.native_mask.shape != shape:
+    raise ValueError(
+      f"study {study.name}: mask {study.native_mask.shape}, scores {shape}"
+    )
+  return iterate_slices(
+    scores_fn, study.image, native_shape=tuple(study.native_shape), **patching
+  )
+
+
+def collect_thresholds(
+  scores_fn: ScoresFn,
+  studies: Iterable[Study],
+  num_classes: int,
+  *,
+  patch_size: int,
+  patch_stride: int,
+  batch_size: int,
+) -> ThresholdCounts:
+  """Passes over validation studies for TH's threshold search.
+
+  Counts of several folds, each on its own validation studies, add up to the
+  pooled out-of-fold counts behind a run's own thresholds.
+
+  Args:
+    scores_fn: one fold's model, see `reconstruction`.
+    studies: that fold's validation studies.
+    num_classes: k.
+    patch_size: D in pixels.
+    patch_stride: S in pixels.
+    batch_size: patches in a batch.
+  """
+  patching = {"patch_size": patch_size, "patch_stride": patch_stride}
+  patching["batch_size"] = batch_size
+  counts = ThresholdCounts.zeros(num_classes)
+  for study in studies:
+    slices = _native_scores(scores_fn, study, patching)
+    for scores, truth in zip(slices, study.native_mask, strict=True):
+      counts.add(scores, np.asarray(truth))
+  return counts
+
+
+def evaluate_study(
+  scorers: Sequence[ScoresFn],
+  study: Study,
+  thresholds: Sequence[Thresholds],
+  averaged_thresholds: Thresholds | None = None,
+  *,
+  patch_size: int,
+  patch_stride: int,
+  batch_size: int,
+  folds: Sequence[str] | None = None,
+) -> dict[tuple[str, str], Counts]:
+  """Counts a study's pixels for every fold model and labelling.
+
+  Args:
+    scorers: one model a fold, see `reconstruction`. Each sees the study once.
+    study: with native truth.
+    thresholds: [k] a scorer, for TH.
+    averaged_thresholds: [k] for the scorers' averaged scores; None leaves
+      "averaged" out.
+    patch_size: D in pixels.
+    patch_stride: S in pixels.
+    batch_size: patches in a batch.
+    folds: the scorers' names; "0", "1" ... if None.
+
+  Returns:
+    {(fold or "averaged", "MAP" or "TH"): [k k] int64, rows = truth}.
+
+  Raises:
+    ValueError: scorers, thresholds and folds differ in number, or mask and
+      image in slices.
+  """
+  folds = [str(f) for f in range(len(scorers))] if folds is None else folds
+  limits = dict(zip(folds, thresholds, strict=True))
+  if averaged_thresholds is not None:
+    limits[AVERAGED] = averaged_thresholds
+  patching = {"patch_size": patch_size, "patch_stride": patch_stride}
+  patching["batch_size"] = batch_size
+  passes = [_native_scores(s, study, patching) for s in scorers]
+  counts = {}
+  for truth, *scores in zip(study.native_mask, *passes, strict=True):
+    named = dict(zip(folds, scores, strict=True))
+    if averaged_thresholds is not None:
+      named[AVERAGED] = sum(scores) / np.float32(len(scores))
+    for fold, values in named.items():
+      for kind in labelling_lib.LABELLINGS:
+        found = labelling_lib.label(values, kind, limits[fold])
+        new = metrics.confusion_host(np.asarray(truth), found, values.shape[-1])
+        counts[fold, kind] = counts.get((fold, kind), 0) + new
+  return counts
+
+
+def evaluate_studies(
+  scorers: Sequence[ScoresFn],
+  studies: Iterable[Study],
+  scheme: Scheme,
+  thresholds: Sequence[Thresholds],
+  averaged_thresholds: Thresholds | None = None,
+  *,
+  patch_size: int,
+  patch_stride: int,
+  batch_size: int,
+  folds: Sequence[str] | None = None,
+  on_study: Callable[[Study], None] | None = None,
+) -> Results:
+  """Evaluates the fold models on studies; see `evaluate_study`.
+
+  Args:
+    scorers: one model a fold.
+    studies: prepared, with native truth; an iterator may load them one by one.
+    scheme: the k classes.
+    thresholds: [k] a scorer.
+    averaged_thresholds: [k] for the averaged scores, or None.
+    patch_size: D in pixels.
+    patch_stride: S in pixels.
+    batch_size: patches in a batch.
+    folds: the scorers' names.
+    on_study: called after each study, for a progress display.
+  """
+  results = Results(scheme)
+  for study in studies:
+    counts = evaluate_study(
+      scorers,
+      study,
+      thresholds,
+      averaged_thresholds,
+      patch_size=patch_size,
+      patch_stride=patch_stride,
+      batch_size=batch_size,
+      folds=folds,
+    )
+    for (fold, kind), matrix in counts.items():
+      results.rows.append(Row(fold, kind, study.name, study.patient, matrix))
+    if on_study is not None:
+      on_study(study)
+  return results

@@ -1,0 +1,144 @@
+"""From patches to slices: anything that scores patches, applied to a study.
+
+The one contract for whatever segments, be it a network, a fold or an ensemble:
+`scores(images [b h w c]) -> [b h w k]`, softmax scores at the images' size.
+"""
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+from jaxtyping import Float32
+
+from lumbar_jax.arrays import (
+  Images,
+  Scores,
+  SliceScores,
+  StudyImages,
+  StudyScores,
+)
+from lumbar_jax.data import patches
+
+ScoresFn = Callable[[Images], Scores]
+
+
+def _axis_weights(size: int, native: int):
+  """Returns (lower pixel, upper pixel, weight of the upper) [native]."""
+  centres = (np.arange(native) + 0.5) * (size / native) - 0.5
+  centres = np.clip(centres, 0, size - 1)
+  lower = np.floor(centres).astype(np.int64)
+  upper = np.minimum(lower + 1, size - 1)
+  return lower, upper, (centres - lower).astype(np.float32)
+
+
+def resize_scores(
+  scores: SliceScores, shape: tuple[int, int]
+) -> Float32[np.ndarray, "H W k"]:
+  """Resamples scores linearly to another size of the same field of view.
+
+  Pixel i of an axis covers [i, i + 1] / size of the field of view and its value
+  sits at the centre, so output pixel i reads the input at
+  (i + 0.5) * size / native - 0.5, held constant beyond the outermost centres.
+
+  Args:
+    scores: [h w k] float32.
+    shape: (H, W) in pixels.
+  """
+  height, width = scores.shape[:2]
+  if height != shape[0]:
+    lower, upper, part = _axis_weights(height, shape[0])
+    first = scores[lower]
+    scores = first + part[:, None, None] * (scores[upper] - first)
+  if width != shape[1]:
+    lower, upper, part = _axis_weights(width, shape[1])
+    first = scores[:, lower]
+    scores = first + part[None, :, None] * (scores[:, upper] - first)
+  return scores
+
+
+def _fetch(batch, scores, num_patches):
+  """Brings a batch's scores to the host, without the filling."""
+  scores = np.asarray(scores, np.float32)
+  if scores.ndim != 4 or scores.shape[:3] != batch.shape[:3]:
+    raise ValueError(f"scores {scores.shape} for images {batch.shape}")
+  return scores[:num_patches]
+
+
+def _score_patches(
+  scores_fn: ScoresFn, cut: Iterable[np.ndarray], batch_size: int
+) -> Iterator[SliceScores]:
+  """Yields each patch's scores; every call of `scores_fn` has one shape.
+
+  A batch is fetched only after the next was started, so that an accelerator
+  works while the host cuts and assembles.
+  """
+  cut, waiting = iter(cut), None
+  while chunk := list(itertools.islice(cut, batch_size)):
+    batch = np.zeros((batch_size, *chunk[0].shape), np.float32)
+    batch[: len(chunk)] = chunk
+    started = (batch, scores_fn(batch), len(chunk))
+    if waiting is not None:
+      yield from _fetch(*waiting)
+    waiting = started
+  if waiting is not None:
+    yield from _fetch(*waiting)
+
+
+def iterate_slices(
+  scores_fn: ScoresFn,
+  images: StudyImages,
+  patch_size: int,
+  patch_stride: int,
+  batch_size: int,
+  native_shape: tuple[int, int] | None = None,
+) -> Iterator[SliceScores]:
+  """Yields the scores of a study's slices, one after the other.
+
+  Patches are batched across slices; two batches and one slice are held at a
+  time, however many slices there are (`images` may be a memory map).
+
+  Args:
+    scores_fn: the contract above; always called with `batch_size` patches.
+    images: [n h w c] the study at the training resolution.
+    patch_size: D in pixels.
+    patch_stride: S in pixels.
+    batch_size: patches in a batch.
+    native_shape: (H, W) of the scanner's grid where it differs from (h, w); the
+      scores are resampled to it by `resize_scores`.
+
+  Yields:
+    [h w k] (or [H W k]) float32.
+
+  Raises:
+    InputError: patch size and stride that do not cover a slice.
+    ValueError: `scores_fn` breaks the contract.
+  """
+  shape = images.shape[1:3]
+  places = patches.grid(*shape, patch_size, patch_stride)
+  cut = itertools.chain.from_iterable(
+    patches.extract(np.asarray(image, np.float32), places, patch_size)
+    for image in images
+  )
+  scored = _score_patches(scores_fn, cut, batch_size)
+  for _ in range(len(images)):
+    slice_patches = np.stack(list(itertools.islice(scored, len(places))))
+    scores = patches.assemble(slice_patches, places, shape)
+    yield resize_scores(scores, native_shape or shape)
+
+
+def study_scores(
+  scores_fn: ScoresFn,
+  images: StudyImages,
+  patch_size: int,
+  patch_stride: int,
+  batch_size: int,
+  native_shape: tuple[int, int] | None = None,
+) -> StudyScores:
+  """Returns the scores of a whole study, [n h w k] (or [n H W k]) float32.
+
+  `iterate_slices` in one array: prefer it where slices can be used one by one.
+  """
+  slices = iterate_slices(
+    scores_fn, images, patch_size, patch_stride, batch_size, native_shape
+  )
+  return np.stack(list(slices))

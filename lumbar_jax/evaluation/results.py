@@ -1,0 +1,107 @@
+"""What an evaluation found: the confusion counts of every study.
+
+`evaluation/counts.npz` holds them, so that any number can be computed again.
+"""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from lumbar_jax.anatomy import Scheme, scheme_from_names
+from lumbar_jax.arrays import Counts
+from lumbar_jax.errors import InputError
+from lumbar_jax.files import atomic_path
+
+AVERAGED = "averaged"  # the fold models' averaged scores
+MEAN = "mean"  # the mean of the fold models' metrics: paper 000's number
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+  """The counts [k k] of one study under one fold's model and labelling.
+
+  `fold` is the fold's number as text, or "averaged".
+  """
+
+  fold: str
+  labelling: str
+  study: str
+  patient: str
+  counts: Counts
+
+
+@dataclasses.dataclass
+class Results:
+  """All counts of an evaluation.
+
+  Attributes:
+    scheme: the classes, k of them.
+    rows: any order; folds need not have evaluated the same studies.
+  """
+
+  scheme: Scheme
+  rows: list[Row] = dataclasses.field(default_factory=list)
+
+  @property
+  def folds(self) -> list[str]:
+    """The single fold models, in order of appearance."""
+    names = dict.fromkeys(row.fold for row in self.rows)
+    return [name for name in names if name != AVERAGED]
+
+  @property
+  def labellings(self) -> list[str]:
+    """The labellings, in order of appearance."""
+    return list(dict.fromkeys(row.labelling for row in self.rows))
+
+  @property
+  def reported_folds(self) -> list[str]:
+    """The values of the tables' fold column: folds, mean, averaged."""
+    found = any(row.fold == AVERAGED for row in self.rows)
+    mean = [MEAN] if self.folds else []
+    return [*self.folds, *mean, *([AVERAGED] if found else [])]
+
+  def select(self, fold: str, labelling: str) -> list[Row]:
+    """Returns a fold's rows; "mean" selects those of every fold model."""
+    folds = self.folds if fold == MEAN else [fold]
+    return [
+      row
+      for row in self.rows
+      if row.fold in folds and row.labelling == labelling
+    ]
+
+
+def save_counts(path: str | Path, results: Results) -> None:
+  """Writes the raw counts (.npz, no pickles)."""
+  scheme, rows = results.scheme, results.rows
+  size = scheme.num_classes
+  text = {
+    name: np.array([getattr(row, name) for row in rows], str)
+    for name in ("fold", "labelling", "study", "patient")
+  }
+  counts = [np.asarray(row.counts, np.int64) for row in rows]
+  with atomic_path(path) as scratch:
+    np.savez_compressed(
+      scratch,
+      counts=np.array(counts, np.int64).reshape(-1, size, size),
+      scheme=np.array(scheme.name),
+      names=np.array(scheme.names),
+      colors=np.array([s.color for s in scheme.structures]),
+      **text,
+    )
+
+
+def load_counts(path: str | Path) -> Results:
+  """Reads `counts.npz`.
+
+  Raises:
+    InputError: no such file.
+  """
+  if not Path(path).is_file():
+    raise InputError("no such file", "run --mode=evaluate first", path=path)
+  with np.load(path, allow_pickle=False) as file:
+    columns = [file[n].tolist() for n in ("fold", "labelling", "study")]
+    columns += [file["patient"].tolist(), list(file["counts"])]
+    names, colors = file["names"].tolist(), file["colors"].tolist()
+    scheme = scheme_from_names(str(file["scheme"]), names, colors)
+  return Results(scheme, [Row(*row) for row in zip(*columns, strict=True)])
