@@ -170,7 +170,8 @@ def _given(labelled: Sequence[Study], field: str) -> dict[str, Any]:
   if values and missing:
     raise InputError(
       f"{len(missing)} patients have no {field}, others do: "
-      f"{', '.join(missing[:10])}",
+      f"{', '.join(missing[:10])}"
+      + (f" and {len(missing) - 10} more" if len(missing) > 10 else ""),
       f"fill column {field} for every patient with a mask, or for none",
     )
   return values
@@ -288,7 +289,7 @@ def _check_data(splits: Splits, studies: Sequence[Study], path: Path) -> None:
   ):
     if names:
       shown = ", ".join(sorted(names)[:10])
-      more = ", ..." if len(names) > 10 else ""
+      more = f" and {len(names) - 10} more" if len(names) > 10 else ""
       raise InputError(
         f"{len(names)} patients {what}: {shown}{more}",
         f"{remedy}, or use a new workdir: splits are never changed once made",

@@ -5,7 +5,7 @@ from pathlib import Path
 from absl import logging
 
 from lumbar_jax.data.sources import mids
-from lumbar_jax.data.sources.found import Found
+from lumbar_jax.data.sources.found import INFO, Finding, Found
 from lumbar_jax.errors import InputError
 
 
@@ -18,7 +18,7 @@ def find(data_config, workdir: str | Path | None, *, make: bool) -> Found:
     make: whether to write a phantom that is not there.
 
   Raises:
-    InputError: neither a root nor a workdir, or not there and not to be made.
+    InputError: neither a root nor a workdir.
   """
   if not data_config.root and workdir is None:
     raise InputError(
@@ -28,11 +28,9 @@ def find(data_config, workdir: str | Path | None, *, make: bool) -> Found:
   root = Path(data_config.root or Path(workdir) / "phantom")
   if not any(root.glob("sub-*")):
     if not make:
-      raise InputError(
-        "the phantom has not been made yet",
-        "any training mode makes it on its first run",
-        path=root,
-      )
+      remedy = "any mode that trains makes it when it first runs"
+      later = Finding(INFO, "the phantom is not made yet", remedy, root)
+      return Found((), None, root, (later,))
     _write(data_config.phantom, root)
   return mids.find(data_config, root)
 
