@@ -12,6 +12,7 @@ import numpy as np
 from lumbar_jax import metrics
 from lumbar_jax.anatomy import Scheme
 from lumbar_jax.arrays import Counts, SliceScores, StudyImages, StudyLabels
+from lumbar_jax.errors import InputError
 from lumbar_jax.evaluation import labelling as labelling_lib
 from lumbar_jax.evaluation.labelling import ThresholdCounts, Thresholds
 from lumbar_jax.evaluation.reconstruction import ScoresFn, iterate_slices
@@ -40,6 +41,10 @@ def _native_scores(
   scores_fn: ScoresFn, study: Study, patching: dict[str, int]
 ) -> Iterator[SliceScores]:
   """Yields [H W k] scores of a study's slices on the native grid."""
+  if study.native_mask is None:
+    raise InputError(
+      f"study {study.name} has no mask", "evaluate studies with truth only"
+    )
   shape = (len(study.image), *study.native_shape)
   if study.native_mask.shape != shape:
     raise ValueError(
@@ -110,6 +115,7 @@ def evaluate_study(
     {(fold or "averaged", "MAP" or "TH"): [k k] int64, rows = truth}.
 
   Raises:
+    InputError: the study has no truth.
     ValueError: scorers, thresholds and folds differ in number, or mask and
       image in slices.
   """

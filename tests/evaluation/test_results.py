@@ -1,0 +1,64 @@
+"""Confusion counts of an evaluation, kept in a file."""
+
+import numpy as np
+import pytest
+
+from lumbar_jax.anatomy import SPIDER
+from lumbar_jax.errors import InputError
+from lumbar_jax.evaluation import results as results_lib
+from lumbar_jax.evaluation.results import Results, Row
+
+
+def make_results():
+  rng = np.random.default_rng(0)
+  return Results(
+    SPIDER,
+    [
+      Row(fold, kind, f"s{study}", f"p{study}", rng.integers(0, 9, (4, 4)))
+      for study in range(2)
+      for fold in ("0", "1", "averaged")
+      for kind in ("MAP", "TH")
+    ],
+  )
+
+
+def test_what_is_reported():
+  results = make_results()
+  assert results.folds == ["0", "1"]
+  assert results.labellings == ["MAP", "TH"]
+  assert results.reported_folds == ["0", "1", "mean", "averaged"]
+  mean = results.select("mean", "TH")
+  assert {(row.fold, row.study) for row in mean} == {
+    *(("0", "s0"), ("1", "s0"), ("0", "s1"), ("1", "s1"))
+  }
+  assert {row.labelling for row in mean} == {"TH"}
+  assert {r.fold for r in results.select("averaged", "MAP")} == {"averaged"}
+
+
+def test_averaged_alone_has_no_mean():
+  results = make_results()
+  results.rows = results.select("averaged", "MAP")
+  assert results.reported_folds == ["averaged"]
+
+
+@pytest.mark.parametrize("num_rows", [0, 12])
+def test_counts_file_round_trip(tmp_path, num_rows):
+  results = make_results()
+  results.rows = results.rows[:num_rows]
+  path = tmp_path / "evaluation" / "counts.npz"
+  results_lib.save_counts(path, results)
+  found = results_lib.load_counts(path)
+  assert found.scheme.names == SPIDER.names
+  assert found.scheme.name == SPIDER.name
+  np.testing.assert_array_equal(found.scheme.colors, SPIDER.colors)
+  assert len(found.rows) == num_rows
+  for one, other in zip(found.rows, results.rows, strict=True):
+    assert (one.fold, one.labelling) == (other.fold, other.labelling)
+    assert (one.study, one.patient) == (other.study, other.patient)
+    np.testing.assert_array_equal(one.counts, other.counts)
+  assert [p.name for p in path.parent.iterdir()] == ["counts.npz"]
+
+
+def test_missing_counts_name_the_file(tmp_path):
+  with pytest.raises(InputError, match=r"counts\.npz"):
+    results_lib.load_counts(tmp_path / "counts.npz")
