@@ -25,19 +25,27 @@ class StepSums:
     loss: mean loss of the batch, float32.
     num_pixels: pixels that count, float32.
     confusion: [k k] int32 counts, rows are the truth.
+    update_norm: L2 norm of the parameters' update, 0 in an evaluation.
   """
 
   loss: jax.Array
   num_pixels: jax.Array
   confusion: jax.Array
+  update_norm: jax.Array
 
 
-def _sums(loss, logits, labels) -> StepSums:
+def _norm(tree: Any) -> jax.Array:
+  squares = [jnp.sum(jnp.square(x)) for x in jax.tree.leaves(tree)]
+  return jnp.sqrt(sum(squares, jnp.zeros(())))
+
+
+def _sums(loss, logits, labels, updates=None) -> StepSums:
   k = logits.shape[-1]
   return StepSums(
     loss.astype(jnp.float32),
     valid_pixels(labels).sum(),
     metrics.confusion(labels, jnp.argmax(logits, -1), k),
+    _norm(updates),
   )
 
 
@@ -86,7 +94,7 @@ def make_train_step(
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     new = TrainState(state.step + 1, params, dict(collections), opt_state)
-    return new, _sums(loss, logits, labels)
+    return new, _sums(loss, logits, labels, updates)
 
   return train_step
 

@@ -1,0 +1,43 @@
+"""Scorers: `scores(images [b h w c]) -> [b h w k]`, of networks and folds."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from lumbar_jax.arrays import Images, Scores
+from lumbar_jax.runs import Run
+from lumbar_jax.training.networks import load_fold
+
+Scorer = Callable[[Images], Scores]
+
+
+def make_scorer(net: nn.Module, variables: dict[str, Any]) -> Scorer:
+  """Returns a compiled network's softmax scores, float32."""
+
+  @jax.jit
+  def scores(variables, images):
+    logits = net.apply(variables, images, train=False).logits
+    return jax.nn.softmax(logits.astype(jnp.float32), axis=-1)
+
+  variables = jax.device_put(variables)
+  return lambda images: scores(variables, images)
+
+
+def fold_scorers(run: Run, folds: Sequence[int] | None = None) -> list[Scorer]:
+  """Returns the scorers of a run's folds (all of them by default).
+
+  Raises:
+    InputError: a fold that is not trained.
+  """
+  folds = run.folds if folds is None else folds
+  return [make_scorer(*load_fold(run, fold)) for fold in folds]
+
+
+def average(scorers: Sequence[Scorer]) -> Scorer:
+  """Returns the arithmetic mean of scorers."""
+  if len(scorers) == 1:
+    return scorers[0]
+  return lambda images: sum(s(images) for s in scorers) / len(scorers)

@@ -1,0 +1,234 @@
+"""A run's folder: everything that a later mode needs, movable as a whole.
+
+config.json  dseg.tsv  splits.json  environment.json  thresholds.json
+fold_0..N/{checkpoints/, metrics.jsonl, thresholds.json}
+evaluation/{per_class.csv, per_study.csv}  predictions/  report.html
+"""
+
+import contextlib
+import dataclasses
+import fcntl
+import json
+import platform
+from collections.abc import Iterator, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import ml_collections
+
+from lumbar_jax import anatomy
+from lumbar_jax import config as config_lib
+from lumbar_jax.anatomy import Scheme
+from lumbar_jax.errors import InputError
+from lumbar_jax.files import read_json, write_json
+
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain")
+_NEW_FOLDER = "give another --workdir, or delete this one to start afresh"
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+  """An opened run.
+
+  Attributes:
+    folder: the workdir.
+    config: the configuration it was begun with.
+    scheme: its label scheme.
+  """
+
+  folder: Path
+  config: ml_collections.ConfigDict
+  scheme: Scheme
+
+  @property
+  def folds(self) -> range:
+    """The folds' numbers."""
+    return range(self.config.data.num_folds)
+
+  @property
+  def cache(self) -> Path:
+    """Folder of the prepared studies."""
+    return Path(self.config.data.cache or self.folder / "cache")
+
+  def fold_folder(self, fold: int) -> Path:
+    """Folder of one fold."""
+    return self.folder / f"fold_{fold}"
+
+  def thresholds_path(self, fold: int | None = None) -> Path:
+    """File of a fold's thresholds, or (None) of the run's own."""
+    folder = self.folder if fold is None else self.fold_folder(fold)
+    return folder / "thresholds.json"
+
+  def check_fold(self, fold: int) -> int:
+    """Returns the fold's number.
+
+    Raises:
+      InputError: the run has no such fold.
+    """
+    if fold not in self.folds:
+      raise InputError(
+        f"--fold={fold}: this run has folds 0 to {len(self.folds) - 1}",
+        "give one of them",
+        path=self.folder,
+      )
+    return fold
+
+
+def _plain(config: ml_collections.ConfigDict) -> dict[str, Any]:
+  """Returns the config as JSON gives it back (tuples as lists)."""
+  return json.loads(json.dumps(config.to_dict()))
+
+
+def _from_plain(values: Mapping[str, Any], path: Path):
+  """Returns a config of recorded values; lists become tuples again.
+
+  Raises:
+    InputError: a field that this version does not know.
+  """
+  config = config_lib.default()
+
+  def fill(node, recorded, prefix):
+    for name, value in recorded.items():
+      if isinstance(value, dict) and name != "remap":
+        fill(node[name], value, f"{prefix}{name}.")
+      elif name not in node:
+        raise InputError(
+          f"field {prefix}{name!r} is unknown to this version",
+          "use the version of lumbar_jax that wrote this folder",
+          path=path,
+        )
+      else:
+        node[name] = tuple(value) if isinstance(value, list) else value
+
+  with config.ignore_type():
+    fill(config, values, "")
+  return config
+
+
+def _check_same(old: Mapping[str, Any], new: Mapping[str, Any], path: Path):
+  """Raises InputError where a field that shapes results differs."""
+  for name in sorted(old.keys() | new.keys()):
+    if old.get(name) != new.get(name):
+      raise InputError(
+        f"this folder was begun with config.{name} = {old.get(name)!r}, "
+        f"not {new.get(name)!r}",
+        _NEW_FOLDER,
+        path=path,
+      )
+
+
+def open_run(folder: str | Path, config: ml_collections.ConfigDict) -> Run:
+  """Opens a run's folder for a config, making it if it is new.
+
+  Raises:
+    InputError: a bad config value, or a folder that was begun with a config
+      that differs in a field that shapes results.
+  """
+  config_lib.validate(config)
+  folder = Path(folder)
+  scheme = anatomy.load_scheme(config.data.scheme)
+  path = folder / "config.json"
+  if path.is_file():
+    recorded = _from_plain(read_json(path), path)
+    old, new = config_lib.shaping(recorded), config_lib.shaping(config)
+    _check_same(_jsonable(old), _jsonable(new), path)
+    stored = anatomy.read_dseg_tsv(folder / "dseg.tsv")
+    if stored.names != scheme.names:
+      raise InputError(
+        f"this folder was begun with classes {', '.join(stored.names)}, not "
+        f"{', '.join(scheme.names)}",
+        _NEW_FOLDER,
+        path=folder / "dseg.tsv",
+      )
+  else:
+    anatomy.write_dseg_tsv(folder / "dseg.tsv", scheme)
+    write_json(path, _plain(config))
+  return Run(folder, config, scheme)
+
+
+def _jsonable(flat: Mapping[str, Any]) -> dict[str, Any]:
+  return json.loads(json.dumps(dict(flat)))
+
+
+def load_run(folder: str | Path) -> Run:
+  """Opens a run's folder as it is.
+
+  Raises:
+    InputError: not a run's folder.
+  """
+  folder = Path(folder)
+  path = folder / "config.json"
+  if not path.is_file():
+    raise InputError(
+      "not a run's folder: it has no config.json",
+      "give the --workdir of a finished crossval or train run",
+      path=folder,
+    )
+  config = _from_plain(read_json(path), path)
+  name = config.data.scheme
+  stored = anatomy.read_dseg_tsv(folder / "dseg.tsv")
+  known = anatomy.SCHEMES.get(name)
+  scheme = known if known and known.names == stored.names else stored
+  return Run(folder, config, scheme)
+
+
+def record_environment(run: Run, studies: Mapping[str, str]) -> None:
+  """Writes versions, device, seed and the data's digests.
+
+  Args:
+    run: the run.
+    studies: {study name: digest of what it was prepared from}.
+
+  Raises:
+    InputError: the run was begun with other data.
+  """
+  import jax
+
+  path = run.folder / "environment.json"
+  if path.is_file():
+    old = read_json(path)["studies"]
+    for name in sorted(old.keys() | studies.keys()):
+      if old.get(name) != studies.get(name):
+        what = (
+          "changed"
+          if name in old and name in studies
+          else ("new" if name in studies else "missing")
+        )
+        raise InputError(
+          f"study {name} is {what} since this run began",
+          f"restore the data, or {_NEW_FOLDER}",
+          path=path,
+        )
+    return
+  write_json(
+    path,
+    {
+      "versions": {name: metadata.version(name) for name in PACKAGES},
+      "python": platform.python_version(),
+      "machine": platform.machine(),
+      "devices": [str(device.device_kind) for device in jax.devices()],
+      "seed": run.config.seed,
+      "studies": dict(studies),
+    },
+  )
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+  """Holds a folder for this process alone.
+
+  Raises:
+    InputError: another process holds it.
+  """
+  folder.mkdir(parents=True, exist_ok=True)
+  with open(folder / ".lock", "w") as file:
+    try:
+      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+      raise InputError(
+        "another process is training here",
+        "wait for it, or give another --workdir",
+        path=folder,
+      ) from None
+    yield

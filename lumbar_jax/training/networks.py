@@ -1,0 +1,102 @@
+"""From a run's config to its network, optimizer and trained weights."""
+
+from pathlib import Path
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+
+from lumbar_jax import models
+from lumbar_jax.errors import InputError
+from lumbar_jax.runs import Run, load_run
+from lumbar_jax.training.checkpoints import load_best
+from lumbar_jax.training.optimizers import make_optimizer
+
+
+def build_network(run: Run) -> nn.Module:
+  """Returns the network that a run's config describes."""
+  config = run.config.model
+  overrides = {"activation": config.activation} if config.activation else {}
+  return models.build(
+    config.name,
+    run.scheme.num_classes,
+    width=config.width,
+    batchnorm_momentum=config.batchnorm_momentum,
+    dropout=tuple(config.dropout),
+    remat=config.remat,
+    dtype=jnp.dtype(run.config.training.dtype),
+    **overrides,
+  )
+
+
+def build_optimizer(run: Run) -> optax.GradientTransformation:
+  """Returns the optimizer: the config's, or the topology's of Table 3."""
+  config, row = run.config.training, models.topology(run.config.model.name)
+  return make_optimizer(
+    config.optimizer or row.optimizer,
+    config.learning_rate or row.learning_rate,
+  )
+
+
+def abstract_variables(net: nn.Module, run: Run) -> dict[str, Any]:
+  """Returns the shapes of a network's variables."""
+  data = run.config.data
+  images = jnp.zeros((1, *[data.patch_size] * 2, len(data.channels)))
+  return dict(jax.eval_shape(net.init, jax.random.key(0), images))
+
+
+def load_fold(run: Run, fold: int) -> tuple[nn.Module, dict[str, Any]]:
+  """Returns a fold's network and the variables of its best epoch.
+
+  Raises:
+    InputError: no such fold, not trained, or of another network.
+  """
+  run.check_fold(fold)
+  net = build_network(run)
+  folder = run.fold_folder(fold) / "checkpoints"
+  variables, _ = load_best(folder, abstract_variables(net, run))
+  return net, variables
+
+
+def transfer(fresh: Any, trained: Any, path: Path) -> Any:
+  """Returns `trained`'s leaves in the tree of `fresh`.
+
+  The classification block keeps its fresh values where its shape differs (other
+  classes); everything else has to fit.
+
+  Raises:
+    InputError: names the first leaf that does not fit.
+  """
+  source = dict(jax.tree_util.tree_leaves_with_path(trained))
+
+  def pick(place, leaf):
+    found = source.get(place)
+    if found is not None and found.shape == leaf.shape:
+      return found
+    names = [str(entry.key) for entry in place]
+    if "classify" in names:
+      return leaf
+    raise InputError(
+      f"its weights do not fit this network: {'/'.join(names)} is "
+      f"{None if found is None else found.shape} there, {leaf.shape} here",
+      "config.training.init_from takes a run of the same topology, width and "
+      "channels",
+      path=path,
+    )
+
+  return jax.tree_util.tree_map_with_path(pick, fresh)
+
+
+def initial_weights(run: Run, fold: int):
+  """Returns variables -> variables for `config.training.init_from`, or None.
+
+  The same fold of the other run is taken where it has one, else its fold 0.
+  """
+  folder = run.config.training.init_from
+  if not folder:
+    return None
+  other = load_run(folder)
+  _, trained = load_fold(other, fold if fold in other.folds else 0)
+  return lambda fresh: transfer(fresh, trained, Path(folder))
