@@ -1,0 +1,180 @@
+"""Manifests: rows become studies, and every bad cell is named."""
+
+import pytest
+
+from lumbar_jax import config
+from lumbar_jax.data.sources import find_studies, scan
+from lumbar_jax.errors import InputError
+
+HEADER = ("patient", "session", "T1w", "T2w", "mask", "split", "fold", "sex")
+GOOD = ("P1", "a", "t1.nii", "t2.nii", "m.nii", "train", "0", "F")
+
+
+def _write(tmp_path, *rows, header=HEADER, name="studies.tsv", settings=None):
+  """Writes a manifest beside three files, and returns its settings."""
+  for file in ("t1.nii", "t2.nii", "m.nii"):
+    (tmp_path / file).touch()
+  delimiter = "," if name.endswith(".csv") else "\t"
+  lines = [delimiter.join(row) for row in (header, *rows)]
+  (tmp_path / name).write_text("\n".join(lines) + "\n")
+  data = config.default().data
+  data.source = "manifest"
+  data.manifest = str(tmp_path / name)
+  data.update(settings or {})
+  return data
+
+
+def _row(**cells):
+  return tuple(cells.get(c, v) for c, v in zip(HEADER, GOOD, strict=True))
+
+
+@pytest.mark.parametrize("name", ["studies.tsv", "studies.csv"])
+def test_row_becomes_study(tmp_path, name):
+  found = find_studies(_write(tmp_path, GOOD, name=name))
+  (study,) = found.studies
+  assert (study.patient, study.session) == ("P1", "a")
+  assert study.images == {
+    "T1w": tmp_path / "t1.nii",
+    "T2w": tmp_path / "t2.nii",
+  }
+  assert study.mask == tmp_path / "m.nii"
+  assert (study.split, study.fold) == ("train", 0)
+  assert study.metadata["participant"] == {"sex": "F"}
+  assert found.root == tmp_path
+
+
+def test_two_columns_are_enough(tmp_path):
+  rows = (("P2", "t2.nii"), ("P1", "t2.nii"))
+  found = find_studies(_write(tmp_path, *rows, header=("patient", "T2w")))
+  assert [study.name for study in found.studies] == ["P1", "P2"]
+  study = found.studies[0]
+  assert (study.mask, study.split, study.fold) == (None, None, None)
+
+
+def test_empty_cells_and_blank_lines_say_nothing(tmp_path):
+  row = _row(session="", mask="n/a", split="n/a", fold="", T1w="N/A")
+  (study,) = find_studies(_write(tmp_path, ("",) * 8, row)).studies
+  assert (study.name, study.mask, study.split) == ("P1", None, None)
+  assert (study.fold, list(study.images)) == (None, ["T2w"])
+
+
+def test_paths_are_relative_to_the_root_if_there_is_one(tmp_path):
+  root = tmp_path / "files"
+  root.mkdir()
+  (root / "other.nii").touch()
+  settings = _write(
+    tmp_path,
+    ("P1", "other.nii", str(tmp_path / "t1.nii")),
+    header=("patient", "T2w", "T1w"),
+    settings={"root": str(root)},
+  )
+  (study,) = find_studies(settings).studies
+  assert study.images["T2w"] == root / "other.nii"
+  assert study.images["T1w"] == tmp_path / "t1.nii"  # absolute
+
+
+def test_dseg_tsv_beside_the_table_is_the_masks_scheme(tmp_path):
+  settings = _write(tmp_path, GOOD)
+  assert find_studies(settings).mask_scheme is None
+  (tmp_path / "dseg.tsv").write_text("index\tname\n0\tBackground\n3\tDisc\n")
+  scheme = find_studies(settings).mask_scheme
+  assert (scheme.names, scheme.indices) == (("Background", "Disc"), (0, 3))
+
+
+@pytest.mark.parametrize(
+  ("header", "expected"),
+  [
+    (("Patient", "T2w"), r"no column 'patient'.*did you mean Patient\?"),
+    (("patient", "t2w"), r"no column 'T2w', but 't2w'.*did you mean T2w\?"),
+    (("patient", "T2"), r"no image column.*did you mean T2\?"),
+    (("patient", "T2w", "Masks"), r"'Masks'.*did you mean mask\?"),
+    (("patient", "T2w", "T2w"), "column 'T2w' occurs 2 times"),
+  ],
+)
+def test_bad_header(tmp_path, header, expected):
+  row = ("P1", "t2.nii", "m.nii")[: len(header)]
+  with pytest.raises(InputError, match=f"studies.tsv: .*{expected}"):
+    find_studies(_write(tmp_path, row, header=header))
+
+
+@pytest.mark.parametrize(
+  ("cells", "problem", "remedy"),
+  [
+    ({"T2w": "no.nii"}, "row 3: T2w is 'no.nii'", "relative to"),
+    ({"mask": "no.nii"}, "row 3: mask is 'no.nii'", "correct the cell"),
+    ({"split": "Train"}, "row 3: split is 'Train'", "did you mean train?"),
+    ({"split": "val"}, "row 3: split is 'val'", "allowed: train, test"),
+    ({"fold": "1.5"}, "row 3: fold is '1.5'", "whole number"),
+    ({"fold": "-1"}, "row 3: fold is '-1'", "whole number"),
+    ({"patient": ""}, "row 3: no patient", "fill the cell"),
+    ({"patient": "a/b"}, "row 3: patient 'a/b'", "use letters"),
+    ({"T1w": "", "T2w": ""}, "row 3: no image", "fill T2w or T1w"),
+    (
+      {},
+      "row 3 repeats row 2: patient 'P1', session 'a'",
+      "its own session",
+    ),
+    (
+      {"session": "b", "split": "test"},
+      "row 3: patient 'P1' is in split 'test', but in split 'train' in row 2",
+      "together",
+    ),
+    (
+      {"session": "b", "fold": "2"},
+      "row 3: patient 'P1' is in fold 2, but in fold 0 in row 2",
+      "together",
+    ),
+  ],
+)
+def test_bad_row(tmp_path, cells, problem, remedy):
+  settings = _write(tmp_path, GOOD, _row(**cells))
+  with pytest.raises(InputError) as error:
+    find_studies(settings)
+  assert f"{settings.manifest}: {problem}" in str(error.value)
+  assert remedy in str(error.value)
+
+
+def test_missing_file_is_named_with_its_whole_path(tmp_path):
+  settings = _write(tmp_path, _row(T2w="no.nii"))
+  with pytest.raises(InputError, match=str(tmp_path / "no.nii")):
+    find_studies(settings)
+
+
+def test_names_that_coincide_are_refused(tmp_path):
+  rows = (_row(patient="P_a", session="b"), _row(patient="P", session="a_b"))
+  with pytest.raises(InputError, match="row 3 repeats row 2"):
+    find_studies(_write(tmp_path, *rows))
+
+
+def test_scan_lists_every_bad_row(tmp_path):
+  bad = (_row(patient="P2", fold="x"), _row(patient="P3", mask="no.nii"))
+  found = scan(_write(tmp_path, GOOD, *bad))
+  assert [study.patient for study in found.studies] == ["P1"]
+  errors = [f.problem for f in found.findings if f.severity == "error"]
+  assert [problem[:6] for problem in errors] == ["row 3:", "row 4:"]
+
+
+def test_long_row_is_named(tmp_path):
+  with pytest.raises(InputError, match="row 2 has 9 cells and the header 8"):
+    find_studies(_write(tmp_path, (*GOOD, "x")))
+
+
+def test_no_table(tmp_path):
+  settings = _write(tmp_path, settings={"manifest": ""})
+  with pytest.raises(InputError, match=r"manifest is empty.*TABLE.tsv"):
+    find_studies(settings)
+  settings.manifest = str(tmp_path / "gone.tsv")
+  with pytest.raises(InputError, match=r"gone.tsv: no such file.*check"):
+    find_studies(settings)
+
+
+def test_table_without_rows(tmp_path):
+  with pytest.raises(InputError, match=r"no rows below.*add studies"):
+    find_studies(_write(tmp_path))
+
+
+def test_spreadsheet_instead_of_text(tmp_path):
+  settings = _write(tmp_path, GOOD)
+  (tmp_path / "studies.tsv").write_bytes(b"\xd0\xcf\x11\xe0\xff")
+  with pytest.raises(InputError, match=r"not a text table.*UTF-8"):
+    find_studies(settings)
