@@ -140,6 +140,11 @@ def test_missing_file_is_named_with_its_whole_path(tmp_path):
     find_studies(settings)
 
 
+def test_fold_of_a_test_patient_does_not_count(tmp_path):
+  rows = [_row(session=str(fold), split="test", fold=fold) for fold in "01"]
+  assert len(find_studies(_write(tmp_path, *rows)).studies) == 2
+
+
 def test_names_that_coincide_are_refused(tmp_path):
   rows = (_row(patient="P_a", session="b"), _row(patient="P", session="a_b"))
   with pytest.raises(InputError, match="row 3 repeats row 2"):

@@ -85,6 +85,14 @@ def test_truth_is_read_from_the_configured_derivative_only(tmp_path):
   assert study.mask is None
 
 
+def test_mask_of_another_acquisition_is_no_truth(tmp_path):
+  _pair(tmp_path, "_acq-sag")
+  mask = _image(_truth(tmp_path, "sub-1_ses-1_acq-ax_dseg.nii.gz"))
+  found = find_studies(_settings(tmp_path))
+  assert found.studies[0].mask is None
+  assert mask in [f.path for f in found.findings]
+
+
 def test_our_predictions_are_never_truth(tmp_path):
   _pair(tmp_path)
   _image(_truth(tmp_path, derivative="lumbar_jax"))
@@ -254,6 +262,25 @@ def test_unknown_source(tmp_path):
 def test_phantom_needs_a_folder():
   with pytest.raises(InputError, match=r"make the phantom.*--workdir=DIR"):
     find_studies(_settings("", source="phantom"))
+
+
+def test_phantom_is_made_once(tmp_path):
+  settings = _settings("", source="phantom")
+  settings.phantom.update(preset="tiny", num_patients=1)
+  assert scan(settings, tmp_path).studies == ()
+  assert not (tmp_path / "phantom").exists()
+  found = find_studies(settings, tmp_path)
+  (study,) = found.studies
+  assert found.root == tmp_path / "phantom"
+  assert set(study.images) == {"T1w", "T2w"}
+  assert "L5" in found.mask_scheme.names
+  written = study.mask.stat().st_mtime_ns
+  again = find_studies(settings, tmp_path)
+  assert again.studies == found.studies
+  assert study.mask.stat().st_mtime_ns == written
+  settings.phantom.seed = 1
+  with pytest.raises(InputError, match="phantom with another seed"):
+    find_studies(settings, tmp_path)
 
 
 @pytest.mark.real_data

@@ -15,10 +15,10 @@ def find(data_config, workdir: str | Path | None, *, make: bool) -> Found:
   Args:
     data_config: the `data` part of a config; `phantom` says what to make.
     workdir: WORKDIR/phantom is the folder if `data_config.root` is empty.
-    make: whether to write a phantom that is not there.
+    make: whether to write a phantom that is not there, or only half.
 
   Raises:
-    InputError: neither a root nor a workdir.
+    InputError: neither a root nor a workdir, or something else is there.
   """
   if not data_config.root and workdir is None:
     raise InputError(
@@ -26,22 +26,25 @@ def find(data_config, workdir: str | Path | None, *, make: bool) -> Found:
       "give --workdir=DIR or --config.data.root=FOLDER",
     )
   root = Path(data_config.root or Path(workdir) / "phantom")
-  if not any(root.glob("sub-*")):
-    if not make:
-      remedy = "any mode that trains makes it when it first runs"
-      later = Finding(INFO, "the phantom is not made yet", remedy, root)
-      return Found((), None, root, (later,))
+  if make:
     _write(data_config.phantom, root)
+  elif not any(root.glob("sub-*")):
+    remedy = "any mode that trains makes it when it first runs"
+    later = Finding(INFO, "the phantom is not made yet", remedy, root)
+    return Found((), None, root, (later,))
   return mids.find(data_config, root)
 
 
 def _write(settings, root: Path) -> None:
+  """Makes the phantom, or checks that it is the one that is there."""
   from lumbar_jax.data import phantom
 
-  logging.info("making the phantom %r in %s", settings.preset, root)
   phantom.write_dataset(
     root,
     preset=settings.preset,
     num_patients=settings.num_patients or None,
     seed=settings.seed,
+    progress=lambda done, total: logging.info(
+      "phantom %r: %d of %d patients in %s", settings.preset, done, total, root
+    ),
   )
