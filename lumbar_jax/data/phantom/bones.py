@@ -7,7 +7,7 @@ mm; the outermost part of a bone is cortex, dark in every sequence.
 import numpy as np
 
 from lumbar_jax.anatomy import DISCS, PHANTOM
-from lumbar_jax.data.phantom.canvas import Canvas, Fields, capsule
+from lumbar_jax.data.phantom.canvas import Canvas, Fields, box_radius, capsule
 from lumbar_jax.data.phantom.levels import Levels
 from lumbar_jax.data.phantom.patient import CHAIN, NUM_VERTEBRAE
 
@@ -31,20 +31,19 @@ def _paint_bone(canvas: Canvas, depth, member, tissue: str) -> None:
 
 def paint_column(canvas: Canvas, f: Fields, levels: Levels) -> None:
   """Paints the bodies (sacral ones too) and the discs between them."""
+  index = levels.index(f.s)
   patient = levels.patient
 
   def of_member(values):
     return np.asarray(values, np.float32)[member]
 
-  member, height = levels.body(f.s)
+  member, height = levels.body(index)
   height = height + of_member(patient.wedge) * f.t
   half = of_member(patient.half_height)
   waist = 1 - 0.08 * (1 - np.minimum((height / half) ** 2, 1))
-  depth_mm = levels.at("half_depth", f.s)
-  width_mm = levels.at("half_width", f.s)
-  # Fourth powers: a box with round edges. 1 is the wall.
-  box = (f.lateral / width_mm) ** 4 + (f.t / depth_mm) ** 4
-  radius = np.sqrt(np.sqrt(box))
+  depth_mm = levels.at("half_depth", index)
+  width_mm = levels.at("half_width", index)
+  radius = box_radius(f.lateral / width_mm, f.t / depth_mm)
   side = (waist - radius) * depth_mm
   dome = of_member(patient.endplate_concavity) * np.maximum(1 - radius**2, 0)
   round_edge = 70 * np.maximum(radius - 0.86, 0) ** 2
@@ -88,7 +87,8 @@ def _paint_discs(canvas, f, levels, member, height, end, radius, depth_mm):
 
 def paint_arches(canvas: Canvas, f: Fields, levels: Levels) -> None:
   """Paints pedicles, articular and transverse processes and laminae."""
-  behind = -levels.at("half_depth", f.s) - f.t  # of the bodies' back wall
+  index = levels.index(f.s)
+  behind = -levels.at("half_depth", index) - f.t  # of the bodies' back wall
   aside = f.aside
   free = NUM_VERTEBRAE  # members from here on are fused
   # The upper articular process reaches up before the facet joint; the lower
@@ -98,13 +98,13 @@ def paint_arches(canvas: Canvas, f: Fields, levels: Levels) -> None:
     (12.0, (11.5, -8.0), (10.5, 7.0), 4.2, 16.5, 5.5),
     (-9.0, (12.5, 12.0), (19.0, -11.0), 4.8, 14.0, 6.0),
   ):
-    member, up = levels.local(f.s, offset)
+    member, up = levels.local(index, offset)
     depth = capsule(behind, up, start, end, np.float32(radius))
     depth = np.minimum(depth, half - np.abs(aside - middle))
     last = free + 1 if offset > 0 else free  # S1 has an upper process only
     depth = np.where(member < last, depth, -1)
     _paint_bone(canvas, depth, member, "posterior_marrow")
-  member, up = levels.local(f.s, 2.0)
+  member, up = levels.local(index, 2.0)
   depth = 4.2 - np.hypot(behind - 9 - 0.1 * (aside - 20), up)
   depth = np.minimum(depth, np.minimum(aside - 15, 36 - aside))
   depth = np.where(member < free, depth, -1)
@@ -115,8 +115,9 @@ def paint_arches(canvas: Canvas, f: Fields, levels: Levels) -> None:
 
 def _paint_laminae(canvas: Canvas, f: Fields, levels: Levels, behind) -> None:
   """Paints the shingles that roof the canal: lower edge further back."""
-  member, up = levels.local(f.s, -6.0)
-  front = levels.at("canal", f.s) - 6 * (f.aside / 13) ** 2
+  index = levels.index(f.s)
+  member, up = levels.local(index, -6.0)
+  front = levels.at("canal", index) - 6 * (f.aside / 13) ** 2
   center = front + 3.6 - 0.28 * up
   depth = (1 - ((behind - center) / 3.9) ** 2 - (up / 10.5) ** 2) * 3.5
   depth = np.minimum(depth, 14 - f.aside)
@@ -126,36 +127,39 @@ def _paint_laminae(canvas: Canvas, f: Fields, levels: Levels, behind) -> None:
 
 def _paint_spinous(canvas: Canvas, f: Fields, levels: Levels, behind) -> None:
   """Paints the blades in the midline; thoracic ones slope downwards."""
+  index = levels.index(f.s)
   length = np.float32(levels.patient.spinous_length)
-  root = levels.at("canal", f.s) + 1.5
+  root = levels.at("canal", index) + 1.5
   beyond = behind - root
-  slope = levels.profile(f.s, ("T11", "L1", "L5"), (0.75, 0.35, 0.2))
-  member, up = levels.local(f.s + slope * np.maximum(beyond, 0), -7.0)
+  slope = levels.profile(index, ("T11", "L1", "L5"), (0.7, 0.25, 0.12))
+  sheared = levels.index(f.s + slope * np.maximum(beyond, 0))
+  member, up = levels.local(sheared, -7.0)
   share = beyond / length
-  half = 7.0 + 4.0 * np.clip(share, 0, 1)
-  blade = 1 - (2 * share - 1) ** 4 - (up / half) ** 4
-  depth = np.minimum(blade * 4, 2.6 + 1.8 * np.clip(share, 0, 1) - f.aside)
+  half = 8.0 + 4.0 * np.clip(share, 0, 1)
+  blade = 1 - box_radius(2 * share - 1, up / half)
+  depth = np.minimum(blade * half, 2.6 + 1.8 * np.clip(share, 0, 1) - f.aside)
   depth = np.where(member < NUM_VERTEBRAE, depth, -1)
   _paint_bone(canvas, depth, member, "posterior_marrow")
 
 
 def paint_sacrum(canvas: Canvas, f: Fields, levels: Levels) -> None:
   """Paints the wings, the roof of the sacral canal and the median crest."""
+  index = levels.index(f.s)
   patient, first = levels.patient, NUM_VERTEBRAE
   top = np.float32(patient.center_s[first] + patient.half_height[first])
-  half_depth = levels.at("half_depth", f.s)
+  half_depth = levels.at("half_depth", index)
   behind = -half_depth - f.t
-  reach = levels.profile(f.s, ("S1", "S3", "S5"), (50, 36, 12))
+  reach = levels.profile(index, ("S1", "S3", "S5"), (50, 36, 12))
   below = top - f.s - 0.35 * np.maximum(f.aside - 20, 0)
   wing = np.minimum(
     np.minimum(reach - f.aside, below),
     np.minimum(behind + 1.4 * half_depth, 9 - behind),
   )
-  wing = np.minimum(wing, f.aside - levels.at("half_width", f.s) * 0.6)
-  canal = levels.at("canal", f.s)
-  _, up = levels.local(f.s, 0.0)
+  wing = np.minimum(wing, f.aside - levels.at("half_width", index) * 0.6)
+  canal = levels.at("canal", index)
+  _, up = levels.local(index, 0.0)
   crest = 5 + (5 + 2.5 * np.cos(up * 0.165)) * np.clip(1.3 - f.aside / 5, 0, 1)
-  crest = crest * levels.profile(f.s, ("S1", "S3", "S5"), (1.0, 0.7, 0.4))
+  crest = crest * levels.profile(index, ("S1", "S3", "S5"), (1.0, 0.7, 0.4))
   roof = np.minimum(behind - canal + 0.15 * f.aside, canal + crest - behind)
   roof = np.minimum(np.minimum(roof, reach * 0.5 - f.aside), below - 6)
   last = np.float32(patient.center_s[-1] - patient.half_height[-1])

@@ -34,6 +34,12 @@ class Fields:
   blobs: np.ndarray
   strands: np.ndarray
 
+  def at(self, where: np.ndarray) -> "Fields":
+    """Returns the fields of the chosen points only."""
+    return Fields(
+      *(getattr(self, f.name)[where] for f in dataclasses.fields(self))
+    )
+
   @property
   def aside(self) -> np.ndarray:
     """Distance from the mid-sagittal surface, mm."""
@@ -43,10 +49,14 @@ class Fields:
 class Canvas:
   """Painter's algorithm: what is painted later lies on top."""
 
-  def __init__(self, shape: tuple[int, ...]):
-    """Starts with air."""
-    self.tissue = np.zeros(shape, np.uint8)
-    self.label = np.zeros(shape, np.uint8)
+  def __init__(self, tissue: np.ndarray, label: np.ndarray):
+    """Takes what is there already (uint8, one shape)."""
+    self.tissue, self.label = tissue, label
+
+  @classmethod
+  def empty(cls, shape: tuple[int, ...]) -> "Canvas":
+    """Returns air."""
+    return cls(np.zeros(shape, np.uint8), np.zeros(shape, np.uint8))
 
   def paint(self, where, tissue: str | None, label=None) -> None:
     """Paints points.
@@ -67,6 +77,12 @@ class Canvas:
 def ellipse(x, y, radius_x, radius_y) -> np.ndarray:
   """Returns where (x, y) lies in an ellipse about 0."""
   return (x / radius_x) ** 2 + (y / radius_y) ** 2 < 1
+
+
+def box_radius(x, y) -> np.ndarray:
+  """Returns (x^4 + y^4)^(1/4): 1 on the wall of a box with round edges."""
+  x, y = x * x, y * y  # numpy's own fourth power is ten times slower
+  return np.sqrt(np.sqrt(x * x + y * y))
 
 
 def capsule(x, y, start, end, radius) -> np.ndarray:

@@ -5,7 +5,7 @@ from scipy import ndimage
 
 from lumbar_jax.data.phantom.patient import CHAIN, NUM_VERTEBRAE, Patient
 
-_STEP_MM = 0.25
+_STEP_MM = 0.1
 _LOW_MM, _HIGH_MM = -260.0, 280.0
 PITCH_MM = 38.0  # posterior elements are drawn for this distance of levels
 
@@ -30,6 +30,9 @@ class Levels:
     self.nearest_body = np.searchsorted(-borders, -self.s).astype(np.uint8)
     middles = (patient.center_s[1:] + patient.center_s[:-1]) / 2
     self.nearest_center = np.searchsorted(-middles, -self.s).astype(np.uint8)
+    height = self.s - self.center[self.nearest_body]
+    self.body_height = height.astype(np.float32)
+    self._locals, self._profiles = {}, {}
     self.half_depth = self._along(patient.half_depth, 5)
     self.half_width = self._along(patient.half_width, 5)
     self.canal = self._canal()
@@ -57,33 +60,43 @@ class Levels:
     return share.astype(np.float32)
 
   def index(self, s: np.ndarray) -> np.ndarray:
-    """Returns the tables' index of arc lengths."""
+    """Returns the tables' index of arc lengths; the rest takes it."""
     cells = (s - np.float32(_LOW_MM)) * np.float32(1 / _STEP_MM)
     return np.clip(cells, 0, len(self.s) - 1).astype(np.int32)
 
-  def body(self, s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns (member of CHAIN, height above its body's centre in mm)."""
-    member = self.nearest_body[self.index(s)]
-    return member, s - self.center[member]
+  def at(self, table: str, index: np.ndarray) -> np.ndarray:
+    """Looks up half_depth, half_width, canal or sac."""
+    return getattr(self, table)[index]
 
-  def local(self, s: np.ndarray, offset: float):
+  def body(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns (member of CHAIN, height above its body's centre in mm)."""
+    return self.nearest_body[index], self.body_height[index]
+
+  def local(self, index: np.ndarray, offset: float):
     """Returns (member, height above `offset` over its centre), normalised.
 
     Args:
-      s: arc lengths.
+      index: of arc lengths.
       offset: place within a level, in units of 1/38 of its pitch.
     """
-    scale = self.pitch_s[self.index(s)] * np.float32(1 / PITCH_MM)
-    member = self.nearest_center[self.index(s - offset * scale)]
-    height = (s - self.center[member]) * (PITCH_MM / self.pitch)[member]
-    return member, height - np.float32(offset)
+    if offset not in self._locals:
+      shifted = self.s - offset * self.pitch_s / PITCH_MM
+      member = self.nearest_center[self.index(shifted)]
+      height = (self.s - self.center[member]) * (PITCH_MM / self.pitch)[member]
+      self._locals[offset] = member, (height - offset).astype(np.float32)
+    member, height = self._locals[offset]
+    return member[index], height[index]
 
-  def at(self, table: str, s: np.ndarray) -> np.ndarray:
-    """Looks up half_depth, half_width, canal or sac."""
-    return getattr(self, table)[self.index(s)]
-
-  def profile(self, s: np.ndarray, names, values) -> np.ndarray:
+  def profile(self, index: np.ndarray, names, values) -> np.ndarray:
     """Interpolates values given at named members of CHAIN (from above)."""
-    places = [self.center[CHAIN.index(n)] for n in names][::-1]
-    table = np.interp(self.s, places, list(values)[::-1]).astype(np.float32)
-    return table[self.index(s)]
+    key = (*names, *np.asarray(values, float).tolist())
+    if key not in self._profiles:
+      places = [self.center[CHAIN.index(n)] for n in names][::-1]
+      table = np.interp(self.s, places, list(values)[::-1])
+      self._profiles[key] = table.astype(np.float32)
+    return self._profiles[key][index]
+
+  def sway(self, index: np.ndarray, phase: float) -> np.ndarray:
+    """Returns a vessel's winding to the side, mm."""
+    table = 2.5 * np.sin(self.s / 28 + phase)
+    return table.astype(np.float32)[index]

@@ -138,7 +138,7 @@ def draw_patient(rng: np.random.Generator, amount: float = 1.0) -> Patient:
     sac_end_s=sacral_s,
     subcutaneous=weight * np.array([9.0, 17.0, 24.0]) * rng.uniform(0.8, 1.2),
     fat_infiltration=float(np.clip(rng.normal(age / 80, 0.2), 0.1, 1.1)),
-    retroperitoneal=weight * rng.uniform(20, 30),
+    retroperitoneal=min(weight, 1.3) * rng.uniform(18, 26),
     aorta=np.array(
       [-rng.uniform(8, 15), size * rng.uniform(7, 10), rng.uniform(2, 5)]
     ),

@@ -53,7 +53,7 @@ class Preset:
   signal_to_noise: Range = (14.0, 30.0)
   texture: float = 0.12
   variation: float = 0.08
-  bias: float = 0.35
+  bias: float = 0.45
   anatomy: float = 1.0
 
 

@@ -17,6 +17,9 @@ from lumbar_jax.data.phantom.patient import (
 _STREAK_GRAIN_MM = (4.0, 2.2, 8.0)  # lateral, t, s
 _STRAND_GRAIN_MM = (0.7, 0.55, 12.0)
 _BLOB_GRAIN_MM = 6.0
+# Reach of bones, nerves and vessels before the axis and behind the fascia.
+_FRONT_MM = 46.0
+_BEHIND_MM = 3.0
 
 
 class Anatomy:
@@ -28,15 +31,19 @@ class Anatomy:
     self.noise = Noise(rng)
     self.chart = Chart(self.patient, self.noise, amount)
     self.levels = Levels(self.patient)
-    self._z, self._fascia_y = self._back()
+    self._z, self._fascia_y, self._fat = self._back()
 
-  def _back(self) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the fascia's y over z: it covers the spinous processes."""
+  def _back(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns z, and over it the fascia's y and the thickness of the fat.
+
+    The fascia covers the spinous processes.
+    """
     chart, levels, patient = self.chart, self.levels, self.patient
     tips = [patient.spinous_length + 5] * NUM_VERTEBRAE + [15, 12, 9, 7, 6]
-    reach = levels.profile(chart.s, CHAIN, tips)
-    reach = reach + levels.at("half_depth", chart.s)
-    reach = reach + levels.at("canal", chart.s)
+    index = levels.index(chart.s)
+    reach = levels.profile(index, CHAIN, tips)
+    reach = reach + levels.at("half_depth", index)
+    reach = reach + levels.at("canal", index)
     tip = chart.axis - reach[:, None] * chart.forward
     z = np.arange(-190.0, 190.0, 2.0)
     # Tips fold over each other where the lordosis is sharp: take the
@@ -44,7 +51,9 @@ class Anatomy:
     order = np.argsort(tip[:, 1])
     y = np.interp(z, tip[order, 1], tip[order, 0])
     y = ndimage.minimum_filter1d(y, 9, mode="nearest")
-    return z, ndimage.gaussian_filter1d(y, 6, mode="nearest") - 2.0
+    y = ndimage.gaussian_filter1d(y, 6, mode="nearest") - 2.0
+    fat = levels.profile(index, ("T10", "L3", "S2"), patient.subcutaneous)
+    return z, y, np.interp(z, chart.axis[:, 1], fat)
 
   def fields(self, points) -> Fields:
     """Samples the smooth fields at world points.
@@ -59,13 +68,12 @@ class Anatomy:
     furrow = 3.5 * np.minimum(np.abs(x) / 28, 1) ** 2
     fascia = y - np.interp(z, self._z, self._fascia_y) + furrow
     blobs = self.noise.at(points, _BLOB_GRAIN_MM, 3)
-    fat = self.levels.profile(s, ("T10", "L3", "S2"), self.patient.subcutaneous)
     return Fields(
       lateral=lateral,
       t=t,
       s=s,
-      fascia=(fascia + 1.0 * blobs).astype(np.float32),
-      subcutaneous=fat - 1.0 * blobs,
+      fascia=(fascia + blobs).astype(np.float32),
+      subcutaneous=np.interp(z, self._z, self._fat).astype(np.float32) - blobs,
       streaks=self.noise.at(along, _STREAK_GRAIN_MM, 4),
       blobs=blobs,
       strands=self.noise.at(along, _STRAND_GRAIN_MM, 5),
@@ -73,14 +81,24 @@ class Anatomy:
 
   def paint(self, fields: Fields) -> Canvas:
     """Returns tissue and label; what is deeper is painted later."""
-    canvas = Canvas(fields.s.shape)
+    canvas = Canvas.empty(fields.s.shape)
     soft.paint_abdomen(canvas, fields, self.levels)
-    soft.paint_psoas(canvas, fields, self.levels)
     soft.paint_back(canvas, fields, self.levels)
-    soft.paint_vessels(canvas, fields, self.levels)
-    bones.paint_sacrum(canvas, fields, self.levels)
-    soft.paint_canal(canvas, fields, self.levels)
-    soft.paint_nerves(canvas, fields, self.levels)
-    bones.paint_column(canvas, fields, self.levels)
-    bones.paint_arches(canvas, fields, self.levels)
+    # The many small shapes are evaluated only where they can be.
+    near = (fields.t < _FRONT_MM) & (fields.fascia > -_BEHIND_MM)
+    part = Canvas(canvas.tissue[near], canvas.label[near])
+    self._paint_spine(part, fields.at(near))
+    canvas.tissue[near], canvas.label[near] = part.tissue, part.label
     return canvas
+
+  def _paint_spine(self, canvas: Canvas, fields: Fields) -> None:
+    for paint in (
+      soft.paint_psoas,
+      soft.paint_vessels,
+      bones.paint_sacrum,
+      soft.paint_canal,
+      soft.paint_nerves,
+      bones.paint_column,
+      bones.paint_arches,
+    ):
+      paint(canvas, fields, self.levels)

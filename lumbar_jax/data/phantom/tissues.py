@@ -7,7 +7,8 @@ cartilage (for ligament and annulus) from Stanisz et al., Magn Reson Med
 Nucleus T2 falls with the Pfirrmann grade in the manner of Marinelli et al.,
 Spine 2009;34:520-524. Fat has a longer effective T2 than a single echo would
 show, because a turbo echo train suppresses J-coupling (Henkelman et al., J
-Magn Reson Imaging 1994;4:533-540). Proton densities are relative to CSF.
+Magn Reson Imaging 1994;4:533-540), and so has marrow, half of which is fat.
+Proton densities are relative to CSF.
 Flowing blood leaves a void, for which its proton density is cut. T1 grows
 with the cube root of the field (Bottomley et al., Med Phys 1984;11:425-448).
 """
@@ -31,8 +32,8 @@ class Tissue:
 
 TISSUES = {
   "air": Tissue(0.0, 1000, 50, 0),
-  "marrow": Tissue(0.75, 549, 75, 1.2),
-  "posterior_marrow": Tissue(0.7, 480, 78, 1.6),
+  "marrow": Tissue(0.8, 549, 88, 1.2),
+  "posterior_marrow": Tissue(0.75, 480, 88, 1.6),
   "cortex": Tissue(0.12, 700, 20, 0.5),
   "annulus": Tissue(0.55, 1024, 45, 0.8),
   "nucleus": Tissue(0.85, 1150, 110, 0.8),
