@@ -11,18 +11,7 @@ import ml_collections
 
 from lumbar_jax.errors import InputError, did_you_mean
 
-MODES = (
-  "crossval",
-  "train",
-  "evaluate",
-  "ensemble",
-  "study",
-  "predict",
-  "report",
-  "summary",
-  "benchmark",
-  "doctor",
-)
+MODES = ("crossval", "train", "evaluate", "predict", "report", "doctor")
 CHANNELS = ("T2w", "T1w")
 
 # A run's folder may be continued with another value of these; every other

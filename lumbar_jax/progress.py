@@ -55,6 +55,11 @@ class Progress:
       spent = duration(time.monotonic() - self._start)
       logging.info("%s: done in %s. %s", self._title, spent, self._note)
 
+  @property
+  def done(self) -> int:
+    """Units done so far."""
+    return self._done
+
   def update(self, done: int, note: str = "") -> None:
     """Sets the units done so far, and a few words to show beside them."""
     if self._first is None:

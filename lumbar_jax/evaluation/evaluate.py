@@ -37,6 +37,10 @@ class Study(Protocol):
   native_shape: tuple[int, int]
 
 
+# (study, slice number, (fold or "averaged", labelling), labels [H W] uint8)
+OnLabels = Callable[[Study, int, tuple[str, str], np.ndarray], None]
+
+
 def _native_scores(
   scores_fn: ScoresFn, study: Study, patching: dict[str, int]
 ) -> Iterator[SliceScores]:
@@ -97,6 +101,7 @@ def evaluate_study(
   patch_stride: int,
   batch_size: int,
   folds: Sequence[str] | None = None,
+  on_labels: OnLabels | None = None,
 ) -> dict[tuple[str, str], Counts]:
   """Counts a study's pixels for every fold model and labelling.
 
@@ -110,6 +115,7 @@ def evaluate_study(
     patch_stride: S in pixels.
     batch_size: patches in a batch.
     folds: the scorers' names; "0", "1" ... if None.
+    on_labels: called with each slice's labels, to keep them.
 
   Returns:
     {(fold or "averaged", "MAP" or "TH"): [k k] int64, rows = truth}.
@@ -127,13 +133,16 @@ def evaluate_study(
   patching["batch_size"] = batch_size
   passes = [_native_scores(s, study, patching) for s in scorers]
   counts = {}
-  for truth, *scores in zip(study.native_mask, *passes, strict=True):
+  rows = zip(study.native_mask, *passes, strict=True)
+  for number, (truth, *scores) in enumerate(rows):
     named = dict(zip(folds, scores, strict=True))
     if averaged_thresholds is not None:
       named[AVERAGED] = sum(scores) / np.float32(len(scores))
     for fold, values in named.items():
       for kind in labelling_lib.LABELLINGS:
         found = labelling_lib.label(values, kind, limits[fold])
+        if on_labels is not None:
+          on_labels(study, number, (fold, kind), found)
         new = metrics.confusion_host(np.asarray(truth), found, values.shape[-1])
         counts[fold, kind] = counts.get((fold, kind), 0) + new
   return counts
@@ -151,6 +160,7 @@ def evaluate_studies(
   batch_size: int,
   folds: Sequence[str] | None = None,
   on_study: Callable[[Study], None] | None = None,
+  on_labels: OnLabels | None = None,
 ) -> Results:
   """Evaluates the fold models on studies; see `evaluate_study`.
 
@@ -165,6 +175,7 @@ def evaluate_studies(
     batch_size: patches in a batch.
     folds: the scorers' names.
     on_study: called after each study, for a progress display.
+    on_labels: called with each slice's labels, to keep them.
   """
   results = Results(scheme)
   for study in studies:
@@ -177,6 +188,7 @@ def evaluate_studies(
       patch_stride=patch_stride,
       batch_size=batch_size,
       folds=folds,
+      on_labels=on_labels,
     )
     for (fold, kind), matrix in counts.items():
       results.rows.append(Row(fold, kind, study.name, study.patient, matrix))

@@ -26,7 +26,10 @@ def _manager(folder: Path, *, read_only: bool = False):
       cleanup_tmp_directories=not read_only,
       enable_async_checkpointing=False,
     ),
-    item_names=("tree", "info"),
+    item_handlers={
+      "tree": ocp.StandardCheckpointHandler(),
+      "info": ocp.JsonCheckpointHandler(),
+    },
   )
 
 

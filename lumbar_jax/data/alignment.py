@@ -1,0 +1,248 @@
+"""The search behind `registration`: pyramid, optimiser, geometry of a pair."""
+
+import dataclasses
+import functools
+
+import numpy as np
+from scipy import ndimage
+
+from lumbar_jax.data.volumes import Volume
+
+# In-plane spacing of the pyramid, mm, coarse to fine.
+_RIGID_LEVELS_MM = (4.0, 2.0, 1.0)
+_AFFINE_LEVELS_MM = (2.0, 1.0)
+_NUM_SAMPLES = 40_000
+_NUM_BINS = 48
+_SEED = 1234
+
+
+@dataclasses.dataclass(frozen=True)
+class Grid:
+  """[n h w] intensities and the distance of neighbouring voxels in mm."""
+
+  array: np.ndarray
+  spacing_mm: tuple[float, float, float]
+
+  def at(self, target_mm: float) -> "Grid":
+    """Returns the grid smoothed and thinned in plane to about `target_mm`.
+
+    Voxel (n, 0, 0) stays where it is; slices are untouched.
+    """
+    steps = [
+      max(1, round(target_mm / spacing)) for spacing in self.spacing_mm[1:]
+    ]
+    sigma = [0.0, *(0.4 * step if step > 1 else 0.0 for step in steps)]
+    smooth = ndimage.gaussian_filter(
+      np.asarray(self.array, np.float32), sigma, mode="nearest", truncate=3
+    )
+    spacing = np.multiply(self.spacing_mm, (1, *steps))
+    return Grid(smooth[:, :: steps[0], :: steps[1]], tuple(spacing.tolist()))
+
+  def clipped(self) -> np.ndarray:
+    """Returns the intensities without their extremes (few bins serve all)."""
+    low, high = np.percentile(self.array, (0.2, 99.8))
+    return np.ascontiguousarray(np.clip(self.array, low, high))
+
+
+def _diagonal(spacing_mm) -> np.ndarray:
+  return np.diag([*spacing_mm, 1.0])
+
+
+@dataclasses.dataclass(frozen=True)
+class Pair:
+  """Two grids and how the headers place them.
+
+  Attributes:
+    fixed: the reference grid; the frame is its (n, h, w) index in mm.
+    moving: the other one.
+    placement: [4 4], (n, h, w) index of moving in mm -> frame, by the headers.
+    fixed_world: [4 4], frame -> RAS mm.
+    moving_world: [4 4], (n, h, w) index of moving in mm -> RAS mm.
+    flat: True if only the plane is registered.
+  """
+
+  fixed: Grid
+  moving: Grid
+  placement: np.ndarray
+  fixed_world: np.ndarray
+  moving_world: np.ndarray
+  flat: bool
+
+  @classmethod
+  def of(cls, fixed: Volume, moving: Volume) -> "Pair":
+    """Reads the headers' alignment of two volumes."""
+    grids = [Grid(v.array, v.spacing_mm) for v in (fixed, moving)]
+    worlds = [
+      v.affine @ np.linalg.inv(_diagonal(v.spacing_mm)) for v in (fixed, moving)
+    ]
+    placement = np.linalg.inv(worlds[0]) @ worlds[1]
+    flat = 1 in (len(fixed.array), len(moving.array))
+    if flat:
+      placement = _corresponding(placement, *grids)
+    return cls(*grids, placement, *worlds, flat)
+
+  def at(self, target_mm: float) -> "Pair":
+    """Returns the pair at a coarser in-plane spacing."""
+    fixed, moving = self.fixed.at(target_mm), self.moving.at(target_mm)
+    return dataclasses.replace(self, fixed=fixed, moving=moving)
+
+  def index_map(self, transform: np.ndarray) -> np.ndarray:
+    """Returns [4 4], fixed index -> moving index.
+
+    Args:
+      transform: [4 4], frame -> frame, on top of the headers' alignment.
+    """
+    to_frame = self.placement @ _diagonal(self.moving.spacing_mm)
+    fixed = _diagonal(self.fixed.spacing_mm)
+    return np.linalg.inv(to_frame) @ transform @ fixed
+
+  def world(self, transform: np.ndarray) -> np.ndarray:
+    """Returns [4 4], RAS mm of fixed -> RAS mm of moving."""
+    to_moving = self.moving_world @ np.linalg.inv(self.placement)
+    return to_moving @ transform @ np.linalg.inv(self.fixed_world)
+
+  def body(self) -> np.ndarray:
+    """Returns [n h w] bool, True where the fixed volume is not air."""
+    image = self.fixed.clipped()
+    smooth = ndimage.uniform_filter(image, (1, 5, 5))
+    low, high = np.percentile(smooth, (2, 98))
+    body = smooth > low + 0.1 * (high - low)
+    return body if body.any() else np.ones(body.shape, bool)
+
+
+def _corresponding(placement, fixed: Grid, moving: Grid) -> np.ndarray:
+  """Flattens the headers' alignment onto the fixed plane.
+
+  In plane, points are projected along the fixed normal. The slices nearest to
+  each other by the headers are laid onto one another.
+  """
+  sizes = [np.array(g.array.shape) for g in (fixed, moving)]
+  center = (sizes[1] - 1) / 2 * moving.spacing_mm
+  flat = np.eye(4)
+  flat[1:3, 1:3] = placement[1:3, 1:3]
+  # The moving slice nearest to the middle of the fixed slices, and then the
+  # fixed slice nearest to that one.
+  middle = (sizes[0][0] - 1) / 2 * fixed.spacing_mm[0]
+  heights = placement[0] @ [
+    np.arange(sizes[1][0]) * moving.spacing_mm[0],
+    *np.outer([center[1], center[2], 1.0], np.ones(sizes[1][0])),
+  ]
+  number = int(np.abs(heights - middle).argmin())
+  center[0] = number * moving.spacing_mm[0]
+  target = placement @ [*center, 1.0]
+  step = fixed.spacing_mm[0]
+  nearest = np.clip(round(target[0] / step), 0, sizes[0][0] - 1) * step
+  flat[0, 3] = nearest - center[0]
+  flat[1:3, 3] = target[1:3] - flat[1:3, 1:3] @ center[1:]
+  return flat
+
+
+def _image(array: np.ndarray, to_frame: np.ndarray, flat: bool):
+  """Returns a SimpleITK image whose space is the frame, as (x, y[, z]).
+
+  Args:
+    array: [n h w]; a flat pair's slice is chosen by the caller (n = 1).
+    to_frame: [4 4], index -> frame.
+    flat: True for a 2-D image.
+  """
+  import SimpleITK as sitk
+
+  image = sitk.GetImageFromArray(array[0] if flat else array)
+  axes = slice(2, 0, -1) if flat else slice(2, None, -1)
+  linear = to_frame[axes, axes]
+  spacing = np.linalg.norm(linear, axis=0)
+  image.SetSpacing(spacing.tolist())
+  image.SetDirection((linear / spacing).ravel().tolist())
+  image.SetOrigin(to_frame[axes, 3].tolist())
+  return image
+
+
+def _images(pair: Pair):
+  """Returns the fixed and moving SimpleITK images of a pair."""
+  to_frame = [
+    _diagonal(pair.fixed.spacing_mm),
+    pair.placement @ _diagonal(pair.moving.spacing_mm),
+  ]
+  arrays = [pair.fixed.clipped(), pair.moving.clipped()]
+  if pair.flat:  # the slices that were laid onto one another
+    offset = pair.placement[0, 3]
+    spacing = pair.fixed.spacing_mm[0], pair.moving.spacing_mm[0]
+    if len(arrays[0]) == 1:
+      chosen = 0, round(-offset / spacing[1])
+    else:
+      chosen = round(offset / spacing[0]), 0
+    arrays = [a[i : i + 1] for a, i in zip(arrays, chosen, strict=True)]
+  return [
+    _image(a, t, pair.flat) for a, t in zip(arrays, to_frame, strict=True)
+  ]
+
+
+def _matrix(transform, dimension: int) -> np.ndarray:
+  """Returns [4 4] on (slice, row, column) mm of a SimpleITK transform."""
+  linear = np.reshape(transform.GetMatrix(), (dimension, dimension))
+  center = np.array(transform.GetCenter())
+  shift = np.array(transform.GetTranslation()) + center - linear @ center
+  result = np.eye(4)
+  first = 3 - dimension
+  result[first:3, first:3] = linear[::-1, ::-1]
+  result[first:3, 3] = shift[::-1]
+  return result
+
+
+def _climb(pair: Pair, transform, target_mm: float):
+  """Runs one level of the pyramid; changes and returns the transform."""
+  import SimpleITK as sitk
+
+  fixed, moving = _images(pair.at(target_mm))
+  method = sitk.ImageRegistrationMethod()
+  method.SetNumberOfThreads(1)
+  method.SetMetricAsMattesMutualInformation(_NUM_BINS)
+  portion = min(1.0, _NUM_SAMPLES / fixed.GetNumberOfPixels())
+  method.SetMetricSamplingStrategy(method.RANDOM)
+  method.SetMetricSamplingPercentage(portion, _SEED)
+  method.SetInterpolator(sitk.sitkLinear)
+  method.SetOptimizerScalesFromPhysicalShift()
+  method.SetOptimizerAsRegularStepGradientDescent(
+    learningRate=1.0,
+    minStep=1e-3,
+    numberOfIterations=60,
+    relaxationFactor=0.6,
+    gradientMagnitudeTolerance=1e-7,
+    estimateLearningRate=method.Once,
+    maximumStepSizeInPhysicalUnits=target_mm,
+  )
+  method.SetInitialTransform(transform, inPlace=True)
+  method.Execute(fixed, moving)
+  return transform
+
+
+def _center(pair: Pair) -> list[float]:
+  """Returns the middle of the fixed grid as (x, y[, z]) of the frame."""
+  size = np.array(pair.fixed.array.shape) - 1
+  center = (size / 2 * pair.fixed.spacing_mm)[::-1]
+  return center[: 2 if pair.flat else 3].tolist()
+
+
+def optimise(
+  pair: Pair, affine: bool
+) -> tuple[np.ndarray, np.ndarray | None]:
+  """Returns the best rigid and (or None) affine [4 4] frame -> frame.
+
+  Starts from the headers' alignment; affine starts from rigid.
+  """
+  import SimpleITK as sitk
+
+  dimension = 2 if pair.flat else 3
+  rigid = sitk.Euler2DTransform() if pair.flat else sitk.Euler3DTransform()
+  rigid.SetCenter(_center(pair))
+  for target_mm in _RIGID_LEVELS_MM:
+    _climb(pair, rigid, target_mm)
+  if not affine:
+    return _matrix(rigid, dimension), None
+  general = sitk.AffineTransform(dimension)
+  general.SetCenter(rigid.GetCenter())
+  general.SetMatrix(rigid.GetMatrix())
+  general.SetTranslation(rigid.GetTranslation())
+  for target_mm in _AFFINE_LEVELS_MM:
+    _climb(pair, general, target_mm)
+  return _matrix(rigid, dimension), _matrix(general, dimension)

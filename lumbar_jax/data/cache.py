@@ -1,0 +1,92 @@
+"""Prepared studies on disk: one folder each, whole or absent.
+
+A folder holds `NAME.npy` files, to be memory-mapped, and `info.json`, which
+also carries each array's checksum. An entry that is incomplete or damaged is
+treated as missing.
+"""
+
+import shutil
+import tempfile
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from absl import logging
+
+from lumbar_jax.files import atomic_folder, read_json, write_json
+
+Entry = tuple[dict[str, np.ndarray], dict[str, Any]]
+_ATTEMPTS = 5  # two processes may mend the same damaged entry
+
+
+def _checksum(array: np.ndarray) -> str:
+  """Returns the checksum of type, shape and content."""
+  start = zlib.crc32(f"{array.dtype.str} {array.shape}".encode())
+  content = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+  return f"{zlib.crc32(content, start):08x}"
+
+
+def write(folder: Path, arrays: Mapping[str, np.ndarray], info: dict) -> None:
+  """Writes an entry atomically; one that exists by then is kept."""
+  sums = {name: _checksum(array) for name, array in arrays.items()}
+  with atomic_folder(folder) as scratch:
+    for name, array in arrays.items():
+      np.save(scratch / f"{name}.npy", array)
+    write_json(scratch / "info.json", {"checksums": sums, "info": info})
+
+
+def read(folder: Path) -> Entry | None:
+  """Returns ({name: read-only memory map}, info), or None if unusable."""
+  if not folder.is_dir():
+    return None
+  try:
+    record = read_json(folder / "info.json")
+    arrays = {
+      name: np.load(folder / f"{name}.npy", mmap_mode="r")
+      for name in record["checksums"]
+    }
+    for name, array in arrays.items():
+      if _checksum(array) != record["checksums"][name]:
+        raise ValueError(f"{name}.npy does not match its checksum")
+    return arrays, record["info"]
+  except (OSError, ValueError, EOFError, KeyError, TypeError) as error:
+    logging.warning("%s is damaged (%s), making it again", folder, error)
+    return None
+
+
+def discard(folder: Path) -> None:
+  """Removes an entry in one step, so that nobody sees half of it."""
+  if not folder.is_dir():
+    return
+  grave = Path(tempfile.mkdtemp(prefix=".damaged-", dir=folder.parent))
+  try:
+    folder.rename(grave / "entry")
+  except FileNotFoundError:
+    pass  # another process was faster
+  finally:
+    shutil.rmtree(grave, ignore_errors=True)
+
+
+def fetch(
+  folder: Path,
+  make: Callable[[], tuple[Mapping[str, np.ndarray], dict[str, Any]]],
+) -> Entry:
+  """Returns an entry, made first where it is missing or damaged.
+
+  Safe with several processes at once: the worst that can happen is that an
+  entry is made twice.
+
+  Raises:
+    OSError: the folder cannot be written (or something keeps damaging it).
+  """
+  made = None
+  for _ in range(_ATTEMPTS):
+    entry = read(folder)
+    if entry is not None:
+      return entry
+    discard(folder)
+    made = made or make()
+    write(folder, *made)
+  raise OSError(f"{folder}: written {_ATTEMPTS} times and still unreadable")

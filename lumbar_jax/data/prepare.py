@@ -1,0 +1,327 @@
+"""From a study's files to arrays that patches can be cut from.
+
+    files -> volumes -> registered -> normalised -> training resolution
+
+The arrays lie in a cache folder and are memory-mapped. An entry is found again
+by what shaped it: the content of the files and the settings, not their names.
+"""
+
+import concurrent.futures
+import dataclasses
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lumbar_jax.anatomy import Scheme, map_labels
+from lumbar_jax.data import cache as entries
+from lumbar_jax.data.normalisation import normalise
+from lumbar_jax.data.registration import register
+from lumbar_jax.data.resampling import (
+  resize_images,
+  resize_labels,
+  training_shape,
+)
+from lumbar_jax.data.studies import Study
+from lumbar_jax.data.volumes import GRID_TOLERANCE_MM, Volume, read_volume
+from lumbar_jax.errors import InputError
+from lumbar_jax.files import digest, file_digest
+
+VERSION = 1  # raise it when this code, or code it calls, changes its results
+_FULL_COVERAGE = 0.999  # of the reference grid; less is flagged
+
+
+@dataclasses.dataclass(frozen=True)
+class PreparedStudy:
+  """A study ready for training or prediction.
+
+  The training grid covers the same rectangle as the native one, pixel centres
+  aligned (see `resampling`): scores are resized back to `native_shape`.
+
+  Attributes:
+    name: unique name of the study.
+    patient: identifier that splits are made by.
+    session: identifier of the session.
+    image: [n h w c] float32 at training resolution, channels in the order of
+      config.data.channels.
+    mask: [n h w] uint8 classes at training resolution, 255 = ignore; or None.
+    native_mask: [n H W] uint8 on the reference channel's grid; or None.
+    native_shape: (H, W) of the reference channel.
+    spacing_mm: native distance of neighbouring (slices, rows, columns).
+    info: {"digest", "flags": [text], "paths": {channel or "mask": path},
+      "registration": {channel: record}, "training_spacing_mm"}.
+  """
+
+  name: str
+  patient: str
+  session: str
+  image: np.ndarray
+  mask: np.ndarray | None
+  native_mask: np.ndarray | None
+  native_shape: tuple[int, int]
+  spacing_mm: tuple[float, float, float]
+  info: dict[str, Any]
+
+
+def check_channels(study: Study, channels: Sequence[str]) -> None:
+  """Checks that a study has every channel.
+
+  Raises:
+    InputError: names the patient, the session and the missing channel.
+  """
+  missing = [c for c in channels if c not in study.images]
+  if missing:
+    present = [c for c in channels if c in study.images]
+    session = f", session {study.session}" if study.session else ""
+    remedy = f"add the {missing[0]} file"
+    if present:
+      remedy += f", or use --config.data.channels={','.join(present)}"
+    raise InputError(
+      f"patient {study.patient}{session}: "
+      f"{' and '.join(present) or 'a study'} without "
+      f"{' and '.join(missing)}",
+      f"{remedy}, or leave the study out",
+    )
+
+
+def _read_mask(path: Path, reference: Volume, table) -> np.ndarray:
+  """Reads the truth as [n H W] uint8 classes on the reference's grid."""
+  volume = read_volume(path)
+  if not volume.same_grid(reference):
+    shapes = volume.array.shape, reference.array.shape
+    offset = np.abs(volume.affine - reference.affine)[:3, 3].max()
+    value = (
+      f"its shape is {shapes[0]} and not {shapes[1]} (slices, rows, columns)"
+      if shapes[0] != shapes[1]
+      else f"its affine differs (origins {offset:.3g} mm apart, "
+      f"spacing {_mm(volume)} against {_mm(reference)} mm; "
+      f"allowed: {GRID_TOLERANCE_MM:g} mm at any corner)"
+    )
+    raise InputError(
+      f"the mask is not on the grid of {reference.path}: {value}",
+      "resample the mask to that image with nearest neighbours, or correct "
+      "its header",
+      path=path,
+    )
+  return map_labels(volume.array, table, path)
+
+
+def _mm(volume: Volume) -> str:
+  return " x ".join(f"{s:.4g}" for s in volume.spacing_mm)
+
+
+def _other_channel(path: Path, reference: Volume, data_config):
+  """Returns a channel [n H W] on the reference's grid, and its record."""
+  result = register(
+    reference,
+    read_volume(path),
+    data_config.registration,
+    data_config.registration_bound_mm,
+  )
+  image = normalise(result.array, data_config.normalisation, result.field, path)
+  return image, result.record()
+
+
+def _flags(registration: dict[str, dict]) -> list[str]:
+  """Returns what doctor and report should say about the study."""
+  flags = []
+  for channel, record in registration.items():
+    if record["verdict"] != "accepted":
+      flags.append(f"{channel}: registration {record['verdict']}")
+    if record["coverage"] < _FULL_COVERAGE:
+      flags.append(
+        f"{channel}: covers {record['coverage']:.0%} of the reference channel"
+      )
+  return flags
+
+
+def _image(study: Study, data_config, reference: Volume):
+  """Returns [n H W c] float32 on the native grid, and the records."""
+  image = normalise(
+    reference.array, data_config.normalisation, path=reference.path
+  )
+  channels, records = [image], {}
+  for channel in data_config.channels[1:]:
+    image, records[channel] = _other_channel(
+      study.images[channel], reference, data_config
+    )
+    channels.append(image)
+  return channels, records
+
+
+def _prepare(
+  study: Study, data_config, scheme: Scheme, mask_scheme: Scheme | None
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+  """Returns the arrays by name, and what is known about them."""
+  check_channels(study, data_config.channels)
+  reference = read_volume(study.images[data_config.channels[0]])
+  arrays = {}
+  shape = training_shape(
+    reference.array.shape[1:],
+    reference.spacing_mm[1:],
+    data_config.spacing_mm,
+  )
+  if study.mask is not None:  # before the dear part, so that errors come soon
+    table = _table(data_config, scheme, mask_scheme)
+    arrays["native_mask"] = _read_mask(study.mask, reference, table)
+    arrays["mask"] = resize_labels(arrays["native_mask"], shape)
+  channels, registration = _image(study, data_config, reference)
+  channels = [resize_images(channel, shape) for channel in channels]
+  arrays["image"] = np.stack(channels, axis=-1)
+  native = reference.array.shape[1:]
+  scale = np.divide(native, shape)
+  info = {
+    "native_shape": list(native),
+    "spacing_mm": list(reference.spacing_mm),
+    "training_spacing_mm": (scale * reference.spacing_mm[1:]).tolist(),
+    "registration": registration,
+    "flags": _flags(registration),
+  }
+  return arrays, info
+
+
+def _table(data_config, scheme: Scheme, mask_scheme: Scheme | None):
+  """Returns {number in the mask file: class}."""
+  return scheme.lookup(mask_scheme or scheme, dict(data_config.remap))
+
+
+def _paths(study: Study, data_config) -> dict[str, str]:
+  paths = {c: str(study.images[c]) for c in data_config.channels}
+  return paths | ({"mask": str(study.mask)} if study.mask else {})
+
+
+def _bundle(study: Study, data_config, key: str, arrays, info):
+  """Builds the PreparedStudy of arrays and info."""
+  return PreparedStudy(
+    name=study.name,
+    patient=study.patient,
+    session=study.session,
+    image=arrays["image"],
+    mask=arrays.get("mask"),
+    native_mask=arrays.get("native_mask"),
+    native_shape=tuple(info["native_shape"]),
+    spacing_mm=tuple(info["spacing_mm"]),
+    info={**info, "digest": key, "paths": _paths(study, data_config)},
+  )
+
+
+def entry_digest(
+  study: Study, data_config, scheme: Scheme, mask_scheme: Scheme | None = None
+) -> str:
+  """Returns 16 hex digits of all that shapes a prepared study.
+
+  Raises:
+    InputError: a missing channel or file.
+  """
+  check_channels(study, data_config.channels)
+  files = {}
+  for name, path in _paths(study, data_config).items():
+    if not Path(path).is_file():
+      raise InputError("no such file", "check the path", path=path)
+    files[name] = file_digest(path)
+  fields = ("registration", "registration_bound_mm", "normalisation")
+  settings = {name: data_config[name] for name in (*fields, "spacing_mm")}
+  settings["channels"] = list(data_config.channels)
+  if study.mask is not None:
+    table = _table(data_config, scheme, mask_scheme)
+    settings["scheme"] = [scheme.name, scheme.names, sorted(table.items())]
+  return digest(VERSION, files, settings)
+
+
+def prepare_in_memory(
+  study: Study, data_config, scheme: Scheme, mask_scheme: Scheme | None = None
+) -> PreparedStudy:
+  """Prepares a study without a cache (prediction); the mask may be missing.
+
+  Args and errors as for `prepare_study`.
+  """
+  key = entry_digest(study, data_config, scheme, mask_scheme)
+  arrays, info = _prepare(study, data_config, scheme, mask_scheme)
+  return _bundle(study, data_config, key, arrays, info)
+
+
+def prepare_study(
+  study: Study,
+  data_config,
+  scheme: Scheme,
+  cache: str | os.PathLike,
+  mask_scheme: Scheme | None = None,
+) -> PreparedStudy:
+  """Prepares a study, or finds it prepared.
+
+  Args:
+    study: the files.
+    data_config: `config.data`.
+    scheme: the classes to train on.
+    cache: folder of the prepared studies.
+    mask_scheme: the scheme that the mask was drawn in; None: `scheme`.
+
+  Returns:
+    The study, its arrays memory-mapped, read-only.
+
+  Raises:
+    InputError: a missing channel, a file that cannot be used, a mask on
+      another grid than the reference channel, an unknown label.
+  """
+  key = entry_digest(study, data_config, scheme, mask_scheme)
+  arrays, info = entries.fetch(
+    Path(cache) / f"{study.name}-{key}",
+    lambda: _prepare(study, data_config, scheme, mask_scheme),
+  )
+  return _bundle(study, data_config, key, arrays, info)
+
+
+def prepare_studies(
+  studies: Sequence[Study],
+  data_config,
+  scheme: Scheme,
+  mask_scheme: Scheme | None,
+  cache: str | os.PathLike,
+  progress: Callable[[int, int, str], None] | None = None,
+) -> list[PreparedStudy]:
+  """Prepares studies, several at once in threads.
+
+  Args:
+    studies: in any order; the result keeps it.
+    data_config: `config.data`.
+    scheme: the classes to train on.
+    mask_scheme: the scheme that the masks were drawn in; None: `scheme`.
+    cache: folder of the prepared studies.
+    progress: called with (number done, number of studies, name of the last).
+
+  Raises:
+    InputError: the first problem found, as for `prepare_study`.
+  """
+  try:
+    for study in studies:  # cheap, so before anything is computed
+      check_channels(study, data_config.channels)
+    return _in_threads(
+      lambda s: prepare_study(s, data_config, scheme, cache, mask_scheme),
+      studies,
+      progress,
+    )
+  except InputError as error:
+    raise InputError(
+      error.problem,
+      f"{error.remedy.rstrip('.')}; --mode=doctor lists the problems of all "
+      "studies",
+      path=error.path,
+    ) from None
+
+
+def _in_threads(work, studies: Sequence[Study], progress):
+  """Returns [work(study)]; the first error stops those not yet begun."""
+  num_threads = max(1, min(os.cpu_count() or 1, len(studies)))
+  pool = concurrent.futures.ThreadPoolExecutor(num_threads)
+  try:
+    futures = {pool.submit(work, study): study for study in studies}
+    finished = concurrent.futures.as_completed(futures)
+    for done, future in enumerate(finished, start=1):
+      future.result()
+      if progress is not None:
+        progress(done, len(studies), futures[future].name)
+    return [future.result() for future in futures]
+  finally:
+    pool.shutdown(cancel_futures=True)

@@ -1,0 +1,189 @@
+"""What `launch.py --mode=...` does, one function a mode."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import ml_collections
+from absl import logging
+
+from lumbar_jax import stages
+from lumbar_jax.errors import InputError, did_you_mean
+from lumbar_jax.evaluation import tables
+from lumbar_jax.evaluation.results import AVERAGED, MEAN, Results
+from lumbar_jax.evaluation.scorers import fold_scorers
+from lumbar_jax.runs import Run, load_run, open_run
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """The launcher's flags.
+
+  Attributes:
+    config: the configuration, or None where the run's own is meant.
+    workdir: the run's folder.
+    fold: one fold, or None for all.
+    labelling: TH or MAP.
+    input: what to predict.
+    output: where predictions go.
+    probabilities: whether to write scores beside the labels.
+    overwrite: whether to predict again what is there.
+  """
+
+  config: ml_collections.ConfigDict | None
+  workdir: Path | None
+  fold: int | None = None
+  labelling: str = "TH"
+  input: Path | None = None
+  output: Path | None = None
+  probabilities: bool = False
+  overwrite: bool = False
+
+
+def _workdir(options: Options) -> Path:
+  if options.workdir is None:
+    raise InputError("--workdir is missing", "give the folder of the run")
+  return options.workdir
+
+
+def _run(options: Options) -> Run:
+  """Opens the run of --config, or the one that --workdir holds."""
+  if options.config is None:
+    return load_run(_workdir(options))
+  return open_run(_workdir(options), options.config)
+
+
+def _show(run: Run, results: Results) -> None:
+  """Logs the table of a run's main figures, and says what data they are of."""
+  fold = MEAN if AVERAGED not in results.folds else AVERAGED
+  kind = (
+    "synthetic phantom data"
+    if run.config.data.source == "phantom"
+    else f"the data in {run.config.data.root or run.config.data.manifest}"
+  )
+  for row in dict.fromkeys((MEAN, fold)):
+    text = tables.format_table(results, row, **stages.bootstrap(run))
+    logging.info("on %s\n%s", kind, text)
+  best = {
+    row["labelling"]: row["iou"]
+    for row in tables.per_class(results, num_samples=0)
+    if row["fold"] == MEAN and row["class"] == tables.MEAN_ROWS[0]
+  }
+  logging.info(
+    "held-out mean foreground IoU on %s: %s",
+    *(kind, ", ".join(f"{v:.3f} ({k})" for k, v in best.items())),
+  )
+
+
+def _evaluate(run: Run, data: stages.Material) -> None:
+  from lumbar_jax.inference.predict import predict_studies, save_labels
+
+  scorers = fold_scorers(run)
+  stages.tune(run, data, scorers)
+  results, maps = stages.evaluate(run, data, scorers)
+  save_labels(run, data.named(maps), maps, stages.predictions_folder(run))
+  if data.unlabelled:
+    predict_studies(run, data.unlabelled, stages.predictions_folder(run))
+  _show(run, results)
+
+
+def crossval(options: Options) -> None:
+  """Prepares, trains every fold, tunes, evaluates, predicts and reports."""
+  run = _run(options)
+  data = stages.material(run)
+  for fold in run.folds:
+    stages.train_fold(run, data, fold)
+  _evaluate(run, data)
+  _report(run, data)
+
+
+def train(options: Options) -> None:
+  """Trains the fold of --fold and tunes its thresholds."""
+  run = _run(options)
+  if options.fold is None:
+    raise InputError("--fold is missing", "give --fold=0, 1 ...")
+  run.check_fold(options.fold)
+  data = stages.material(run)
+  stages.train_fold(run, data, options.fold)
+  scorer = fold_scorers(run, [options.fold])[0]
+  stages.tune_fold(run, data, options.fold, scorer)
+
+
+def evaluate(options: Options) -> None:
+  """Tunes thresholds and evaluates a run whose folds are trained."""
+  run = _run(options)
+  _evaluate(run, stages.material(run))
+
+
+def _report(run: Run, data: stages.Material) -> None:
+  from lumbar_jax.reports.html import write_report
+
+  logging.info("report: %s", write_report(run, data.studies))
+
+
+def report(options: Options) -> None:
+  """Writes report.html of what the run has so far."""
+  run = _run(options)
+  _report(run, stages.material(run))
+
+
+def predict(options: Options) -> None:
+  """Segments the studies of --input into --output."""
+  from lumbar_jax.inference.predict import predict as predict_paths
+
+  for name in ("input", "output"):
+    if getattr(options, name) is None:
+      raise InputError(f"--{name} is missing", f"give --{name}=PATH")
+  predict_paths(
+    _workdir(options),
+    options.input,
+    options.output,
+    fold=options.fold,
+    labelling=options.labelling,
+    probabilities=options.probabilities,
+    overwrite=options.overwrite,
+  )
+
+
+def doctor(options: Options) -> None:
+  """Checks a data set and changes nothing.
+
+  Raises:
+    InputError: problems were found; they have been listed.
+  """
+  from lumbar_jax.data import doctor as doctor_lib
+
+  if options.config is None:
+    config = load_run(_workdir(options)).config
+  else:
+    config = options.config
+  found = doctor_lib.examine(config.data, options.workdir)
+  logging.info("\n%s", doctor_lib.format_report(found))
+  if not found.ok:
+    raise InputError(
+      "the data set has errors (listed above)", "mend them, or leave them out"
+    )
+
+
+MODES: dict[str, Callable[[Options], None]] = {
+  "crossval": crossval,
+  "train": train,
+  "evaluate": evaluate,
+  "predict": predict,
+  "report": report,
+  "doctor": doctor,
+}
+
+
+def run_mode(mode: str, options: Options) -> None:
+  """Runs a mode by its name.
+
+  Raises:
+    InputError: no such mode, or bad input.
+  """
+  if mode not in MODES:
+    raise InputError(
+      f"unknown mode {mode!r}",
+      did_you_mean(mode, MODES) + f"there are {', '.join(MODES)}",
+    )
+  MODES[mode](options)

@@ -1,0 +1,1 @@
+"""Training of one fold: pure steps, losses, optimizers, checkpoints, loop."""
