@@ -23,10 +23,15 @@ BONE_LABEL[NUM_VERTEBRAE:] = PHANTOM.names.index("Sacrum")
 DISC_LABEL = np.array([PHANTOM.names.index(n) for n in DISCS], np.uint8)
 
 
-def _paint_bone(canvas: Canvas, depth, member, tissue: str) -> None:
-  """Paints a bone with its cortex."""
-  canvas.paint(depth > 0, "cortex", BONE_LABEL[member])
-  canvas.paint(depth > _CORTEX_MM, tissue)
+def _paint_bones(canvas: Canvas, parts) -> None:
+  """Paints parts, each (depth, member of CHAIN), with one common cortex.
+
+  All cortex first: where parts of a bone overlap, no wall is left inside.
+  """
+  for depth, member in parts:
+    canvas.paint(depth > 0, "cortex", BONE_LABEL[member])
+  for depth, member in parts:
+    canvas.paint(depth > _CORTEX_MM, "posterior_marrow", BONE_LABEL[member])
 
 
 def paint_column(canvas: Canvas, f: Fields, levels: Levels) -> None:
@@ -86,60 +91,64 @@ def _paint_discs(canvas, f, levels, member, height, end, radius, depth_mm):
 
 
 def paint_arches(canvas: Canvas, f: Fields, levels: Levels) -> None:
-  """Paints pedicles, articular and transverse processes and laminae."""
+  """Paints pedicles, processes, laminae and spinous processes."""
   index = levels.index(f.s)
   behind = -levels.at("half_depth", index) - f.t  # of the bodies' back wall
+  parts = [
+    *_processes(f, levels, index, behind),
+    _lamina(f, levels, index, behind),
+    _spinous(f, levels, index, behind),
+  ]
+  _paint_bones(canvas, parts)
+
+
+def _processes(f: Fields, levels: Levels, index, behind):
+  """Yields pedicle, articular and transverse processes: (depth, member).
+
+  The upper articular process reaches up before the facet joint; the lower
+  one of the vertebra above comes down behind it.
+  """
   aside = f.aside
-  free = NUM_VERTEBRAE  # members from here on are fused
-  # The upper articular process reaches up before the facet joint; the lower
-  # one of the vertebra above comes down behind it.
   for offset, start, end, radius, middle, half in (
-    (4.0, (-3, 1.0), (12, 0.0), 6.3, 15.0, 5.5),
-    (12.0, (11.5, -8.0), (10.5, 7.0), 4.2, 16.5, 5.5),
     (-9.0, (12.5, 12.0), (19.0, -11.0), 4.8, 14.0, 6.0),
+    (4.0, (-3.0, 1.0), (12.0, 0.0), 6.3, 15.0, 5.5),
+    (12.0, (11.5, -8.0), (10.5, 7.0), 4.2, 16.5, 5.5),
   ):
     member, up = levels.local(index, offset)
     depth = capsule(behind, up, start, end, np.float32(radius))
     depth = np.minimum(depth, half - np.abs(aside - middle))
-    last = free + 1 if offset > 0 else free  # S1 has an upper process only
-    depth = np.where(member < last, depth, -1)
-    _paint_bone(canvas, depth, member, "posterior_marrow")
+    # S1 has its upper process and its pedicle, and is fused below.
+    last = NUM_VERTEBRAE + 1 if offset > 0 else NUM_VERTEBRAE
+    yield np.where(member < last, depth, -1), member
   member, up = levels.local(index, 2.0)
   depth = 4.2 - np.hypot(behind - 9 - 0.1 * (aside - 20), up)
   depth = np.minimum(depth, np.minimum(aside - 15, 36 - aside))
-  depth = np.where(member < free, depth, -1)
-  _paint_bone(canvas, depth, member, "posterior_marrow")
-  _paint_laminae(canvas, f, levels, behind)
-  _paint_spinous(canvas, f, levels, behind)
+  yield np.where(member < NUM_VERTEBRAE, depth, -1), member
 
 
-def _paint_laminae(canvas: Canvas, f: Fields, levels: Levels, behind) -> None:
-  """Paints the shingles that roof the canal: lower edge further back."""
-  index = levels.index(f.s)
+def _lamina(f: Fields, levels: Levels, index, behind):
+  """Returns the shingles that roof the canal: lower edge further back."""
   member, up = levels.local(index, -6.0)
   front = levels.at("canal", index) - 6 * (f.aside / 13) ** 2
   center = front + 3.6 - 0.28 * up
   depth = (1 - ((behind - center) / 3.9) ** 2 - (up / 10.5) ** 2) * 3.5
   depth = np.minimum(depth, 14 - f.aside)
-  depth = np.where(member < NUM_VERTEBRAE, depth, -1)
-  _paint_bone(canvas, depth, member, "posterior_marrow")
+  return np.where(member < NUM_VERTEBRAE, depth, -1), member
 
 
-def _paint_spinous(canvas: Canvas, f: Fields, levels: Levels, behind) -> None:
-  """Paints the blades in the midline; thoracic ones slope downwards."""
-  index = levels.index(f.s)
+def _spinous(f: Fields, levels: Levels, index, behind):
+  """Returns the blades in the midline; thoracic ones slope downwards."""
   length = np.float32(levels.patient.spinous_length)
-  root = levels.at("canal", index) + 1.5
-  beyond = behind - root
+  beyond = behind - levels.at("canal", index) - 1.5
   slope = levels.profile(index, ("T11", "L1", "L5"), (0.7, 0.25, 0.12))
   sheared = levels.index(f.s + slope * np.maximum(beyond, 0))
   member, up = levels.local(sheared, -7.0)
   share = beyond / length
-  half = 8.0 + 4.0 * np.clip(share, 0, 1)
-  blade = 1 - box_radius(2 * share - 1, up / half)
-  depth = np.minimum(blade * half, 2.6 + 1.8 * np.clip(share, 0, 1) - f.aside)
-  depth = np.where(member < NUM_VERTEBRAE, depth, -1)
-  _paint_bone(canvas, depth, member, "posterior_marrow")
+  clipped = np.clip(share, 0, 1)
+  half = 8.0 + 4.0 * clipped
+  blade = (1 - box_radius(2 * share - 1, up / half)) * half
+  depth = np.minimum(blade, 2.6 + 1.8 * clipped - f.aside)
+  return np.where(member < NUM_VERTEBRAE, depth, -1), member
 
 
 def paint_sacrum(canvas: Canvas, f: Fields, levels: Levels) -> None:
@@ -165,4 +174,4 @@ def paint_sacrum(canvas: Canvas, f: Fields, levels: Levels) -> None:
   last = np.float32(patient.center_s[-1] - patient.half_height[-1])
   depth = np.minimum(np.maximum(wing, roof), f.s - last)
   sacrum = np.full(f.s.shape, first, np.uint8)
-  _paint_bone(canvas, depth, sacrum, "posterior_marrow")
+  _paint_bones(canvas, [(depth, sacrum)])

@@ -13,7 +13,7 @@ from lumbar_jax.anatomy import DISCS
 from lumbar_jax.data.phantom.patient import CHAIN, Patient
 
 _STEP_MM = 0.25  # along the axis
-_CELL_MM = 2.5  # of the table of nearest axis points
+_CELL_MM = 4.0  # of the table of nearest axis points
 _REACH_MM = 190.0  # the table's half side; beyond, its edge is repeated
 
 

@@ -9,6 +9,7 @@ from scipy.spatial.transform import Rotation
 
 from lumbar_jax.anatomy import PHANTOM
 from lumbar_jax.data.phantom.canvas import Fields
+from lumbar_jax.data.phantom.chart import Noise
 from lumbar_jax.data.phantom.motion import Motion
 from lumbar_jax.data.phantom.presets import Channel, Preset
 from lumbar_jax.data.phantom.shapes import Anatomy
@@ -202,6 +203,13 @@ def _receive_field(rng, points, strength: float, saturation: float):
   return (coil * band).astype(np.float32)
 
 
+def _grain(noise: Noise, points: np.ndarray, channel: int) -> np.ndarray:
+  """Returns tissue texture: one part is common to all images, two are not."""
+  at = np.moveaxis(points, -1, 0).astype(np.float32)
+  shared, own = noise.at(at, 2.0, 6), noise.at(at, 1.1, channel)
+  return 0.6 * (shared + own + noise.at(at, 9.0, channel + 1))
+
+
 def acquire(
   anatomy: Anatomy,
   body: Body,
@@ -239,12 +247,8 @@ def acquire(
       anatomy, grid, motion, signal, body.texture, preset.supersampling, index
     )
     points = np.stack(np.broadcast_arrays(*grid.plane(index)), -1)
-    rest = np.moveaxis(motion.t1w_to_t2w(points), -1, 0).astype(np.float32)
-    noise = anatomy.noise.at(rest, 2.0, 6) + anatomy.noise.at(
-      rest, 1.1, grain_channel
-    )
-    noise += anatomy.noise.at(rest, 9.0, grain_channel + 1)
-    value += preset.texture * 0.6 * noise * grain
+    noise = _grain(anatomy.noise, motion.t1w_to_t2w(points), grain_channel)
+    value += preset.texture * noise * grain
     coil = _receive_field(
       np.random.default_rng(coil_seed),
       np.moveaxis(points, -1, 0),

@@ -41,6 +41,7 @@ class Simulation:
     t2w: int16 [n h w].
     t1w: int16 [n h w] on its own grid; the anatomy is displaced in it.
     labels: uint8 [n h w] classes of anatomy.PHANTOM, on the T2w grid.
+    t1w_labels: the same for the T1w grid, of the displaced anatomy.
     t2w_affine: [4 4] index -> RAS mm; t1w_affine likewise.
     sidecars: {"T2w": ..., "T1w": ...}, as BIDS JSON; T1w has PhantomMotion.
     landmarks: {name: [3] world mm in the T2w image}.
@@ -52,6 +53,7 @@ class Simulation:
   t2w: np.ndarray
   t1w: np.ndarray
   labels: np.ndarray
+  t1w_labels: np.ndarray
   t2w_affine: np.ndarray
   t1w_affine: np.ndarray
   sidecars: dict[str, dict[str, Any]]
@@ -139,6 +141,7 @@ def simulate(
     t2w=images["T2w"],
     t1w=images["T1w"],
     labels=labels["T2w"],
+    t1w_labels=labels["T1w"],
     t2w_affine=protocol.grids["T2w"].affine,
     t1w_affine=protocol.grids["T1w"].affine,
     sidecars=protocol.sidecars,

@@ -25,7 +25,7 @@ def paint_abdomen(canvas: Canvas, f: Fields, levels: Levels) -> None:
   liver = (f.s > edge) & (f.lateral > -8) & (front < -12)
   canvas.paint(liver, "liver")
   fat = (front > 0) & (f.aside < 60)
-  canvas.paint((front > -1.4) & (f.aside < 60), "muscle")  # peritoneum
+  canvas.paint((front > -1.0) & (f.aside < 60), "muscle")  # peritoneum
   canvas.paint(fat, "fat", "Rper-Fat")
 
 
@@ -45,7 +45,7 @@ def paint_back(canvas: Canvas, f: Fields, levels: Levels) -> None:
   deep = np.clip(1 - np.abs(behind - canal - 11) / 6, 0, 1)
   middle = np.clip(1 - f.aside / 7, 0, 1)
   amount = (0.55 + 0.8 * patient.fat_infiltration) * caudal
-  amount = amount + 0.5 * deep + 0.4 * middle
+  amount = amount + 0.5 * deep + 0.7 * middle
   fat = muscle & (f.streaks + amount > 1.35) & (behind > canal)
   canvas.paint(fat, "fat", "IM-Fat")
   spinous = behind - canal
@@ -148,7 +148,7 @@ def _paint_epidural(canvas, f, levels, behind, canal) -> None:
   inside = (behind > -1) & (behind < canal + recess)
   inside &= f.aside < half_width
   in_free = f.s > levels.center[NUM_VERTEBRAE] + 8
-  flavum = (behind > 0) & (behind < canal + recess + 3.5)
+  flavum = (behind > 0) & (behind < canal + recess + 3.5) & in_free
   canvas.paint(flavum & (f.aside < half_width + 3), "ligament", "Background")
   canvas.paint(inside, "fat", "Epi-Fat")
   foramen = (f.aside > 8) & (f.aside < 23) & in_free

@@ -43,7 +43,7 @@ TISSUES = {
   "nerve": Tissue(0.75, 815, 77, 0.8),
   "fat": Tissue(0.9, 320, 125, 0.8),
   "subcutaneous_fat": Tissue(0.95, 320, 130, 0.6),
-  "muscle": Tissue(0.78, 900, 40, 1.5),
+  "muscle": Tissue(0.78, 900, 42, 1.5),
   "vessel": Tissue(0.28, 1441, 150, 2.5),
   "ligament": Tissue(0.4, 900, 28, 1.5),
   "skin": Tissue(0.6, 800, 45, 0.5),
