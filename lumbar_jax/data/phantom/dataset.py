@@ -9,7 +9,7 @@ import nibabel as nib
 import numpy as np
 
 from lumbar_jax.anatomy import DISCS, PHANTOM, write_dseg_tsv
-from lumbar_jax.data.phantom.presets import get_preset
+from lumbar_jax.data.phantom.presets import Preset, get_preset
 from lumbar_jax.data.phantom.scanner import to_storage
 from lumbar_jax.data.phantom.simulation import Simulation, simulate
 from lumbar_jax.errors import InputError
@@ -28,7 +28,7 @@ _MASKS = Path("derivatives", "manual_masks")
 
 def write_dataset(
   root: str | Path,
-  preset: str,
+  preset: str | Preset,
   num_patients: int | None = None,
   seed: int = 0,
   progress: Callable[[int, int], None] | None = None,
@@ -37,7 +37,7 @@ def write_dataset(
 
   Args:
     root: folder; made if need be. An interrupted call is repeated whole.
-    preset: name in PRESETS.
+    preset: name in PRESETS, or a Preset.
     num_patients: instead of the preset's.
     seed: decides every voxel.
     progress: called with (patients written, patients in all).
@@ -57,7 +57,7 @@ def write_dataset(
     )
   settings = {
     "version": VERSION,
-    "preset": preset,
+    "preset": preset if isinstance(preset, str) else "custom",
     "num_patients": count,
     "seed": seed,
     "digest": digest(dataclasses.asdict(chosen)),
