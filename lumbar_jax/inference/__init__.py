@@ -1,0 +1,1 @@
+"""Applying a trained run to studies: formats in, segmentation, formats out."""

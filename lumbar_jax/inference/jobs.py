@@ -1,0 +1,132 @@
+"""From one study's files to its segmentation's files."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lumbar_jax.config import shaping
+from lumbar_jax.data.prepare import entry_digest, prepare_in_memory
+from lumbar_jax.data.studies import Study
+from lumbar_jax.data.volumes import read_volume
+from lumbar_jax.evaluation.labelling import Thresholds
+from lumbar_jax.evaluation.scorers import Scorer
+from lumbar_jax.files import digest, read_json
+from lumbar_jax.inference import outputs
+from lumbar_jax.inference.segment import segment
+from lumbar_jax.runs import Run
+
+DONE, SKIPPED, FAILED = "done", "skipped", "failed"
+
+
+@dataclasses.dataclass(frozen=True)
+class Prediction:
+  """What became of one study.
+
+  Attributes:
+    name: the study's name.
+    status: "done", "skipped" (it was done before) or "failed".
+    path: its mask, or None if it failed.
+    flags: what to look at, such as a refused registration.
+    error: why it failed.
+  """
+
+  name: str
+  status: str
+  path: Path | None = None
+  flags: tuple[str, ...] = ()
+  error: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+  """What is the same for all studies of a call.
+
+  Attributes:
+    run: the trained run.
+    output: folder of the results.
+    labelling: "MAP" or "TH".
+    thresholds: [k] for "TH".
+    record: from `describe`.
+    probabilities: whether to write the scores.
+    overlays: whether to draw overlays.
+    overwrite: whether to predict again what is done.
+  """
+
+  run: Run
+  output: Path
+  labelling: str
+  thresholds: Thresholds | None
+  record: dict[str, Any]
+  probabilities: bool
+  overlays: bool
+  overwrite: bool
+
+  def target(self, study: Study) -> tuple[Path, str]:
+    """Returns (folder, stem) of a study's files."""
+    folder, stem = outputs.place(study, self.run.config.data.channels[0])
+    return self.output / folder, stem
+
+  def is_done(self, study: Study) -> bool:
+    """Whether a study was predicted from files that are what they are now."""
+    folder, stem = self.target(study)
+    files = [outputs.mask_path(folder, stem)]
+    if self.probabilities:
+      files.append(folder / f"{stem}_probseg.nii.gz")
+    if self.overwrite or not all(map(Path.is_file, files)):
+      return False
+    try:
+      sidecar = read_json(outputs.sidecar_path(folder, stem))
+    except (OSError, ValueError):
+      return False
+    key = entry_digest(study, self.run.config.data, self.run.scheme)
+    return sidecar.get("InputDigest") == key
+
+  def predict(self, study: Study, scorer: Scorer) -> Prediction:
+    """Predicts and writes one study."""
+    config, scheme = self.run.config, self.run.scheme
+    prepared = prepare_in_memory(study, config.data, scheme)
+    labels, scores = segment(
+      prepared,
+      scorer,
+      self.thresholds,
+      self.labelling,
+      config,
+      probabilities=self.probabilities,
+    )
+    info = prepared.info
+    path = outputs.write_segmentation(
+      *self.target(study),
+      labels,
+      read_volume(study.images[config.data.channels[0]]),
+      scheme,
+      probabilities=scores,
+      sidecar={
+        **self.record,
+        "Sources": sorted(info["paths"].values()),
+        "InputDigest": info["digest"],
+        "Flags": info["flags"],
+        "Registration": info["registration"],
+      },
+      overlay=self.overlays,
+    )
+    return Prediction(study.name, DONE, path, tuple(info["flags"]))
+
+
+def describe(
+  run: Run, fold: int | None, labelling: str, thresholds: Thresholds | None
+) -> dict[str, Any]:
+  """Returns what tells the predictions of one call from another's."""
+  values = None
+  if thresholds is not None:
+    values = [float(str(np.float32(value))) for value in thresholds]
+    values = dict(zip(run.scheme.names, values, strict=True))
+  return {
+    "Run": run.folder.absolute().name,
+    "Network": run.config.model.name,
+    "ConfigDigest": digest(shaping(run.config)),
+    "Folds": list(run.folds) if fold is None else [fold],
+    "Labelling": labelling,
+    "Thresholds": values,
+  }

@@ -1,0 +1,208 @@
+"""Segmenting studies with a trained run.
+
+A folder of studies is worked through one by one: what is done stays done, and
+a study that cannot be read is reported while the others go on.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from absl import logging
+
+from lumbar_jax.data.sources.found import ERROR, WARNING
+from lumbar_jax.data.studies import Study
+from lumbar_jax.errors import InputError
+from lumbar_jax.evaluation.labelling import Thresholds
+from lumbar_jax.evaluation.scorers import Scorer
+from lumbar_jax.files import write_text
+from lumbar_jax.inference import outputs
+from lumbar_jax.inference.inputs import find_inputs, require_channels
+from lumbar_jax.inference.jobs import (
+  DONE,
+  FAILED,
+  SKIPPED,
+  Job,
+  Prediction,
+  describe,
+)
+from lumbar_jax.inference.segment import load_scorer, load_thresholds
+from lumbar_jax.progress import Progress
+from lumbar_jax.runs import Run, load_run
+
+__all__ = [
+  "DONE",
+  "FAILED",
+  "SKIPPED",
+  "Prediction",
+  "predict",
+  "predict_studies",
+]
+
+
+def predict_studies(
+  run: Run,
+  studies: Sequence[Study],
+  output: str | Path,
+  *,
+  fold: int | None = None,
+  labelling: str = "TH",
+  probabilities: bool = False,
+  overwrite: bool = False,
+  overlays: bool = True,
+  scorer: Scorer | None = None,
+  thresholds: Thresholds | None = None,
+  failures: Sequence[Prediction] = (),
+  on_study: Callable[[Prediction], None] | None = None,
+) -> list[Prediction]:
+  """Segments studies into a folder, see `outputs` for what lies there.
+
+  Studies that are done are skipped, and a study that fails is logged and listed
+  in `OUTPUT/failed.tsv`. Memory does not grow with their number, and a network
+  is loaded and compiled once, if there is anything to do at all.
+
+  Args:
+    run: the trained run.
+    studies: files; masks are left aside.
+    output: the folder.
+    fold: one fold's model and thresholds instead of the folds' average.
+    labelling: "TH" or "MAP".
+    probabilities: whether to write `_probseg.nii.gz` too.
+    overwrite: whether to predict again what is done.
+    overlays: whether to draw `_overlay.png`.
+    scorer: instead of the run's own (an ensemble's).
+    thresholds: [k] instead of the run's own.
+    failures: studies that failed before, to be listed with the others.
+    on_study: called with each study's result.
+
+  Returns:
+    A `Prediction` for each failure and each study, in order.
+
+  Raises:
+    InputError: no such fold, not trained, no thresholds, an output folder with
+      other predictions, or two studies with one place in it.
+  """
+  if fold is not None:
+    run.check_fold(fold)
+  if thresholds is None or labelling != "TH":
+    thresholds = load_thresholds(run, labelling, fold)
+  record = describe(run, fold, labelling, thresholds)
+  job = Job(
+    *(run, Path(output), labelling, thresholds, record),
+    *(probabilities, overlays, overwrite),
+  )
+  studies = [dataclasses.replace(study, mask=None) for study in studies]
+  _check_targets(job, studies)
+  outputs.open_folder(output, run.scheme, record, overwrite=overwrite)
+  results = list(failures)
+  with Progress("predicting, studies", len(studies)) as progress:
+    for done, study in enumerate(studies, start=1):
+      result = _skip(job, study)
+      if result is None:
+        scorer = scorer or load_scorer(run, fold)
+        result = _attempt(job, study, scorer)
+      results.append(result)
+      progress.update(done, f"{study.name} {result.status}")
+      if on_study is not None:
+        on_study(result)
+  _write_failed(job.output / "failed.tsv", results)
+  return results
+
+
+def _check_targets(job: Job, studies: Sequence[Study]) -> None:
+  """Raises InputError if two studies would be written to one file."""
+  channel, seen = job.run.config.data.channels[0], {}
+  for study in studies:
+    if channel not in study.images:
+      continue
+    folder, stem = job.target(study)
+    twin = seen.setdefault((folder, stem.lower()), study)
+    if twin is not study:
+      raise InputError(
+        f"studies {twin.name} and {study.name} would both be written to "
+        f"{outputs.mask_path(folder, stem)}",
+        "predict them into folders of their own",
+        path=study.images[channel],
+      )
+
+
+def _skip(job: Job, study: Study) -> Prediction | None:
+  """Returns the result of a study that needs no network, else None."""
+  try:
+    require_channels(study, job.run.config.data.channels)
+    if job.is_done(study):
+      return Prediction(
+        study.name, SKIPPED, outputs.mask_path(*job.target(study))
+      )
+  except InputError as error:
+    return _failed(study, error)
+  return None
+
+
+def _attempt(job: Job, study: Study, scorer: Scorer) -> Prediction:
+  """Predicts a study; whatever goes wrong is logged and returned."""
+  try:
+    result = job.predict(study, scorer)
+  except InputError as error:
+    return _failed(study, error)
+  except Exception as error:  # one study must not end a night's work
+    logging.exception("study %s", study.name)
+    return _failed(study, error)
+  for flag in result.flags:
+    logging.warning("study %s: %s", study.name, flag)
+  return result
+
+
+def _failed(study: Study, error: Exception) -> Prediction:
+  text = str(error)
+  if not isinstance(error, InputError):
+    text = f"{type(error).__name__}: {text}"
+  logging.error("study %s failed: %s", study.name, text)
+  return Prediction(study.name, FAILED, error=text)
+
+
+def _write_failed(path: Path, results: Sequence[Prediction]) -> None:
+  """Writes `failed.tsv`, or takes it away where nothing failed."""
+  failed = [result for result in results if result.status == FAILED]
+  if not failed:
+    path.unlink(missing_ok=True)
+    return
+  rows = [f"{r.name}\t{' '.join(r.error.split())}\n" for r in failed]
+  write_text(path, "study\tproblem\n" + "".join(rows))
+
+
+def predict(
+  run_folder: str | Path,
+  input: str | Path,
+  output: str | Path,
+  **options: Any,
+) -> list[Prediction]:
+  """Segments what a path stands for (`inputs`) with the run of a folder.
+
+  Args:
+    run_folder: the workdir of a finished run.
+    input: a file, folder, tree or manifest.
+    output: folder of the results.
+    **options: fold, labelling, probabilities, overwrite, overlays, on_study of
+      `predict_studies`.
+
+  Returns:
+    A `Prediction` for each study; callers report those that failed.
+
+  Raises:
+    InputError: as `predict_studies`, or nothing to predict at `input`.
+  """
+  run = load_run(run_folder)
+  found = find_inputs(input, run.config.data.channels)
+  failures = []
+  for finding in found.findings:
+    if finding.severity == ERROR:
+      logging.error("%s", finding)
+      name = finding.study or (finding.path.name if finding.path else "")
+      failures.append(Prediction(name, FAILED, error=str(finding)))
+    elif finding.severity == WARNING:
+      logging.warning("%s", finding)
+  return predict_studies(
+    run, found.studies, output, failures=failures, **options
+  )

@@ -1,0 +1,106 @@
+"""One prepared study: scores slice by slice, labels on the scanner's grid."""
+
+from typing import Any
+
+import numpy as np
+
+from lumbar_jax.arrays import StudyLabels, StudyScores
+from lumbar_jax.data.prepare import PreparedStudy
+from lumbar_jax.errors import InputError
+from lumbar_jax.evaluation.labelling import (
+  LABELLINGS,
+  Thresholds,
+  label,
+  read_thresholds,
+)
+from lumbar_jax.evaluation.reconstruction import iterate_slices
+from lumbar_jax.evaluation.scorers import Scorer, average, fold_scorers
+from lumbar_jax.runs import Run
+
+
+def segment(
+  study: PreparedStudy,
+  scorer: Scorer,
+  thresholds: Thresholds | None,
+  labelling: str,
+  config: Any,
+  *,
+  probabilities: bool = False,
+) -> tuple[StudyLabels, StudyScores | None]:
+  """Labels a prepared study on its native grid.
+
+  One slice's scores are held at a time unless probabilities are asked for.
+
+  Args:
+    study: with image [n h w c].
+    scorer: [b h w c] -> [b h w k].
+    thresholds: [k] for "TH"; "MAP" needs none.
+    labelling: "MAP" or "TH".
+    config: the run's (patch size and stride, batch size).
+    probabilities: whether to return the scores too.
+
+  Returns:
+    [n H W] uint8 classes, and [n H W k] float32 scores or None.
+
+  Raises:
+    InputError: another labelling.
+  """
+  slices = iterate_slices(
+    scorer,
+    study.image,
+    config.data.patch_size,
+    config.data.patch_stride,
+    config.evaluation.batch_size,
+    native_shape=tuple(study.native_shape),
+  )
+  labels = np.empty((len(study.image), *study.native_shape), np.uint8)
+  kept = None
+  for number, scores in enumerate(slices):
+    labels[number] = label(scores, labelling, thresholds)
+    if probabilities:
+      if kept is None:
+        kept = np.empty((*labels.shape, scores.shape[-1]), np.float32)
+      kept[number] = scores
+  return labels, kept
+
+
+def load_scorer(run: Run, fold: int | None = None) -> Scorer:
+  """Returns the mean of the folds' scores, or one fold's.
+
+  Raises:
+    InputError: a fold that the run does not have, or that is not trained.
+  """
+  try:
+    return average(fold_scorers(run, None if fold is None else [fold]))
+  except InputError as error:
+    if fold is not None:
+      raise
+    raise InputError(
+      error.problem,
+      f"{error.remedy.rstrip('.')}; or give --fold=N to use one that is",
+      path=error.path,
+    ) from None
+
+
+def load_thresholds(
+  run: Run, labelling: str, fold: int | None = None
+) -> Thresholds | None:
+  """Returns [k] thresholds of the run or of a fold; None for "MAP".
+
+  Raises:
+    InputError: another labelling, or "TH" before thresholds were tuned.
+  """
+  if labelling not in LABELLINGS:
+    raise InputError(
+      f"--labelling={labelling!r}", f"give one of {', '.join(LABELLINGS)}"
+    )
+  if labelling == "MAP":
+    return None
+  path = run.thresholds_path(fold)
+  if not path.is_file():
+    raise InputError(
+      "no thresholds for --labelling=TH",
+      "run --mode=evaluate, which tunes them, or give --labelling=MAP",
+      path=path,
+    )
+  return read_thresholds(path, run.scheme)

@@ -1,0 +1,371 @@
+"""From a run's folder and a path to segmentations."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import nibabel as nib
+import numpy as np
+import pytest
+
+from lumbar_jax import config as config_lib
+from lumbar_jax import runs
+from lumbar_jax.data.prepare import prepare_in_memory
+from lumbar_jax.data.studies import Study
+from lumbar_jax.errors import InputError
+from lumbar_jax.evaluation.labelling import label, write_thresholds
+from lumbar_jax.evaluation.reconstruction import study_scores
+from lumbar_jax.evaluation.scorers import fold_scorers
+from lumbar_jax.inference import predict as predict_lib
+from lumbar_jax.inference import segment as segment_lib
+from lumbar_jax.inference.predict import predict, predict_studies
+from lumbar_jax.inference.segment import load_scorer, segment
+from lumbar_jax.training.checkpoints import Checkpoints
+from lumbar_jax.training.networks import abstract_variables, build_network
+
+PATCH = 32
+
+
+def make_config(**data):
+  """Returns the config of a small one-channel run."""
+  config = config_lib.default()
+  with config.unlocked():
+    config.data.update(scheme="spider", channels=("T2w",), num_folds=2)
+    config.data.update(patch_size=PATCH, patch_stride=24, **data)
+    config.model.update(width=4)
+    config.evaluation.update(batch_size=3)
+  return config
+
+
+def write_fold(run, fold):
+  """Saves an untrained network as a fold's best checkpoint."""
+  rng = np.random.default_rng(fold)
+
+  def fill(path, leaf):
+    name = path[-1].key
+    if name != "kernel":
+      return jnp.full(leaf.shape, float(name in ("scale", "var")))
+    scale = np.sqrt(2 / np.prod(leaf.shape[:-1]))
+    return jnp.asarray(rng.normal(0, scale, leaf.shape), leaf.dtype)
+
+  # Not net.init, whose compilation takes longer than all tests of this file.
+  shapes = abstract_variables(build_network(run), run)
+  variables = jax.tree_util.tree_map_with_path(fill, shapes)
+  checkpoints = Checkpoints(run.fold_folder(fold) / "checkpoints")
+  checkpoints.save_best(0, variables, {"epoch": 0})
+  checkpoints.close()
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+  """A run of two folds with untrained weights."""
+  run = runs.open_run(tmp_path_factory.mktemp("run"), make_config())
+  for fold in run.folds:
+    write_fold(run, fold)
+    limits = np.array([0, 0.3, 0.3, 0.2 + 0.1 * fold], np.float32)
+    write_thresholds(run.thresholds_path(fold), run.scheme, limits)
+  limits = np.array([0, 0.25, 0.25, 0.25], np.float32)
+  write_thresholds(run.thresholds_path(), run.scheme, limits)
+  return run
+
+
+@pytest.fixture(scope="module")
+def fold_models(trained):
+  """The folds' scorers, compiled once for all tests."""
+  return fold_scorers(trained)
+
+
+@pytest.fixture
+def use_fold_models(fold_models, monkeypatch):
+  """Lets runs find those scorers."""
+
+  def pick(run, folds=None):
+    return [fold_models[f] for f in (run.folds if folds is None else folds)]
+
+  monkeypatch.setattr(segment_lib, "fold_scorers", pick)
+
+
+def write_volume(path, seed=0, shape=(3, 40, 37), axes="RAS", tilt=0.0):
+  """Writes an image of two intensities, and returns where it is bright."""
+  rng = np.random.default_rng(seed)
+  bright = rng.random(shape) < 0.3
+  unit = nib.orientations.inv_ornt_aff(
+    nib.orientations.axcodes2ornt(axes), shape
+  )[:3, :3]
+  cos, sin = np.cos(tilt), np.sin(tilt)
+  affine = np.eye(4)
+  affine[:3, :3] = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]]) @ unit
+  affine[:3, 3] = 5, -6, 7
+  path.parent.mkdir(parents=True, exist_ok=True)
+  image = nib.Nifti1Image(np.where(bright, 900, 100).astype(np.int16), affine)
+  image.set_sform(affine, 1)
+  image.set_qform(affine, 2)
+  nib.save(image, path)
+  return bright
+
+
+def bright_is_disc(images):
+  """Scores class 2 where the normalised intensity is above the mean."""
+  scores = np.full((*images.shape[:3], 4), 0.02, np.float32)
+  bright = images[..., 0] > 0
+  scores[..., 2] = np.where(bright, 0.94, 0.02)
+  scores[..., 0] = np.where(bright, 0.02, 0.94)
+  return scores
+
+
+def statuses(results):
+  return {result.name: result.status for result in results}
+
+
+@pytest.mark.parametrize(
+  ("axes", "shape", "tilt"),
+  [
+    ("RAS", (3, 40, 37), 0.0),
+    ("LPI", (2, 70, 50), 0.0),
+    ("ASR", (33, 90, 3), 0.3),
+    ("IPL", (20, 9, 4), -0.2),  # smaller than a patch
+    ("SPR", (41, 57, 1), 0.0),
+  ],
+)
+def test_labels_go_to_the_voxels_they_were_made_from(
+  trained, tmp_path, axes, shape, tilt
+):
+  path = tmp_path / "in" / "x.nii.gz"
+  bright = write_volume(path, shape=shape, axes=axes, tilt=tilt)
+  (result,) = predict_studies(
+    trained,
+    [Study("x", "", {"T2w": path})],
+    tmp_path / "out",
+    scorer=bright_is_disc,
+    overlays=False,
+  )
+  mask, image = nib.load(result.path), nib.load(path)
+  np.testing.assert_array_equal(np.asarray(mask.dataobj), 2 * bright)
+  np.testing.assert_array_equal(mask.affine, image.affine)
+  for field in ("sform_code", "qform_code"):
+    assert mask.header[field] == image.header[field]
+
+
+def test_reduced_spacing_still_gives_the_native_grid(tmp_path):
+  run = runs.open_run(tmp_path / "run", make_config(spacing_mm=2.0))
+  write_volume(tmp_path / "x.nii.gz", shape=(2, 80, 64))
+  image = nib.load(tmp_path / "x.nii.gz")
+  block = np.zeros(image.shape, np.int16)
+  block[:, 21:60, 11:40] = 500
+  header = image.header
+  nib.save(nib.Nifti1Image(block, None, header), tmp_path / "x.nii.gz")
+  shapes = []
+
+  def scorer(images):
+    shapes.append(images.shape)
+    return bright_is_disc(images)
+
+  (result,) = predict_studies(
+    run,
+    [Study("x", "", {"T2w": tmp_path / "x.nii.gz"})],
+    tmp_path / "out",
+    labelling="MAP",
+    scorer=scorer,
+  )
+  assert set(shapes) == {(3, PATCH, PATCH, 1)}  # a network compiles once
+  assert sum(shape[0] for shape in shapes) == 6  # 2 slices of 2 x 1 patches
+  found = np.asarray(nib.load(result.path).dataobj) == 2
+  truth = block > 0
+  assert found.shape == block.shape
+  assert (found & truth).sum() / (found | truth).sum() > 0.93
+  edges = found.any(0).nonzero()
+  extent = [(axis.min(), axis.max()) for axis in edges]
+  np.testing.assert_allclose(extent, [(21, 59), (11, 39)], atol=1)
+
+
+@pytest.mark.usefixtures("use_fold_models")
+def test_folds_are_averaged_and_take_the_runs_thresholds(
+  trained, fold_models, tmp_path
+):
+  path = tmp_path / "in" / "a.nii.gz"
+  write_volume(path)
+  study = Study("a", "", {"T2w": path})
+  prepared = prepare_in_memory(study, trained.config.data, trained.scheme)
+  scores = [
+    study_scores(scorer, prepared.image, PATCH, 24, 3) for scorer in fold_models
+  ]
+  assert np.abs(scores[0] - scores[1]).max() > 1e-3
+  run_limits = np.array([0, 0.25, 0.25, 0.25], np.float32)
+  fold_limits = np.array([0, 0.3, 0.3, 0.3], np.float32)
+  for fold, kind, wanted in (
+    (None, "TH", label((scores[0] + scores[1]) / 2, "TH", run_limits)),
+    (None, "MAP", label((scores[0] + scores[1]) / 2, "MAP", None)),
+    (1, "TH", label(scores[1], "TH", fold_limits)),
+  ):
+    output = tmp_path / f"{fold}-{kind}"
+    (result,) = predict(
+      *(trained.folder, path, output),
+      fold=fold,
+      labelling=kind,
+      overlays=False,
+    )
+    stored = np.asarray(nib.load(result.path).dataobj)
+    ours = stored[:, ::-1, ::-1].swapaxes(1, 2)  # RAS to slices, rows, columns
+    assert (ours != wanted).mean() < 1e-3
+    sidecar = json.loads((output / "a_dseg.json").read_text())
+    assert sidecar["Folds"] == ([0, 1] if fold is None else [1])
+    assert sidecar["Labelling"] == kind
+    if kind == "TH":
+      limit = 0.25 if fold is None else 0.3
+      assert sidecar["Thresholds"]["Canal"] == limit
+    assert sidecar["Sources"] == [str(path)]
+
+
+def test_a_study_is_predicted_once(trained, tmp_path, monkeypatch):
+  folder, output = tmp_path / "in", tmp_path / "out"
+  for number, name in enumerate("ab"):
+    write_volume(folder / f"{name}.nii.gz", seed=number)
+  calls = []
+
+  def counting(run, fold):
+    calls.append(fold)
+    return bright_is_disc
+
+  monkeypatch.setattr(predict_lib, "load_scorer", counting)
+  first = predict(trained.folder, folder, output, overlays=False)
+  assert statuses(first) == {"a": "done", "b": "done"}
+  second = predict(trained.folder, folder, output, overlays=False)
+  assert statuses(second) == {"a": "skipped", "b": "skipped"}
+  assert [r.path for r in first] == [r.path for r in second]
+  assert calls == [None]  # once for both studies; not at all where all is done
+  bright = write_volume(folder / "b.nii.gz", seed=7)  # another image, same name
+  again = predict(trained.folder, folder, output, overlays=False)
+  assert statuses(again) == {"a": "skipped", "b": "done"}
+  stored = np.asarray(nib.load(again[1].path).dataobj)
+  np.testing.assert_array_equal(stored, 2 * bright)
+  # Probabilities were not there yet.
+  more = predict(
+    trained.folder, folder, output, overlays=False, probabilities=True
+  )
+  assert statuses(more) == {"a": "done", "b": "done"}
+  with pytest.raises(InputError, match=r"Labelling 'TH'.*--overwrite"):
+    predict(trained.folder, folder, output, labelling="MAP")
+  redone = predict(
+    trained.folder, folder, output, overlays=False, overwrite=True
+  )
+  assert statuses(redone) == {"a": "done", "b": "done"}
+
+
+def test_bad_studies_are_reported_and_the_others_done(
+  trained, tmp_path, monkeypatch
+):
+  folder, output = tmp_path / "in", tmp_path / "out"
+  monkeypatch.setattr(predict_lib, "load_scorer", lambda *_: bright_is_disc)
+  for name in ("a", "d"):
+    write_volume(folder / f"{name}.nii.gz")
+  (folder / "b.nii.gz").write_bytes(b"this is no NIfTI file")
+  whole = (folder / "a.nii.gz").read_bytes()
+  (folder / "c.nii.gz").write_bytes(whole[: len(whole) // 2])
+  (folder / "d.nii").write_bytes(b"twin")
+  seen = []
+  results = predict(
+    trained.folder, folder, output, overlays=False, on_study=seen.append
+  )
+  failed = {r.name for r in results if r.status == predict_lib.FAILED}
+  done = {r.name for r in results if r.status == predict_lib.DONE}
+  assert {"a"} <= done
+  assert {"b", "c", "d"} <= failed | done
+  assert {"b", "c"} <= failed
+  assert len(seen) == 4  # the twin did not become a study
+  rows = (output / "failed.tsv").read_text().splitlines()
+  assert rows[0] == "study\tproblem"
+  assert {row.split("\t")[0] for row in rows[1:]} == failed
+  assert any(str(folder / "b.nii.gz") in row for row in rows)
+  for name in ("b.nii.gz", "c.nii.gz", "d.nii"):
+    (folder / name).unlink()
+  results = predict(trained.folder, folder, output, overlays=False)
+  assert statuses(results)["a"] == "skipped"
+  assert not (output / "failed.tsv").exists()
+
+
+def test_an_unforeseen_error_does_not_end_the_batch(trained, tmp_path):
+  studies = []
+  for name in "ab":
+    write_volume(tmp_path / f"{name}.nii.gz", shape=(1, 20, 20))
+    studies.append(Study(name, "", {"T2w": tmp_path / f"{name}.nii.gz"}))
+  broken = iter([True, False])
+
+  def scorer(images):
+    if next(broken):
+      raise ZeroDivisionError("out of luck")
+    return bright_is_disc(images)
+
+  results = predict_studies(
+    trained, studies, tmp_path / "out", scorer=scorer, overlays=False
+  )
+  assert statuses(results) == {"a": "failed", "b": "done"}
+  assert "ZeroDivisionError: out of luck" in results[0].error
+
+
+@pytest.mark.usefixtures("use_fold_models")
+def test_probabilities_sum_to_one_and_explain_the_labels(trained, tmp_path):
+  path = tmp_path / "in" / "a.nii.gz"
+  write_volume(path)
+  (result,) = predict(
+    *(trained.folder, path, tmp_path / "out"),
+    labelling="MAP",
+    probabilities=True,
+  )
+  folder = result.path.parent
+  scores = np.asarray(nib.load(folder / "a_probseg.nii.gz").dataobj)
+  np.testing.assert_allclose(scores.sum(-1), 1, atol=1e-5)
+  labels = np.asarray(nib.load(result.path).dataobj)
+  np.testing.assert_array_equal(scores.argmax(-1), labels)
+  assert (folder / "a_overlay.png").stat().st_size > 5000
+
+
+def test_a_tree_is_mirrored_and_two_targets_are_never_one(trained, tmp_path):
+  anat = tmp_path / "tree/sub-1/ses-2/anat"
+  path = anat / "sub-1_ses-2_T2w.nii.gz"
+  write_volume(path, shape=(1, 20, 20))
+  (result,) = predict_studies(
+    trained,
+    [Study("sub-1", "ses-2", {"T2w": path}, mask=tmp_path / "never read")],
+    tmp_path / "out",
+    scorer=bright_is_disc,
+    overlays=False,
+  )
+  mirrored = "sub-1/ses-2/anat/sub-1_ses-2_dseg.nii.gz"
+  assert result.path == tmp_path / "out" / mirrored
+  twins = [Study("sub-1", session, {"T2w": path}) for session in "ab"]
+  with pytest.raises(InputError, match="sub-1_a and sub-1_b would both"):
+    predict_studies(trained, twins, tmp_path / "other", scorer=bright_is_disc)
+
+
+def test_one_study_holds_no_scores_unless_asked(trained, tmp_path):
+  write_volume(tmp_path / "a.nii.gz")
+  study = Study("a", "", {"T2w": tmp_path / "a.nii.gz"})
+  prepared = prepare_in_memory(study, trained.config.data, trained.scheme)
+  labels, scores = segment(
+    prepared, bright_is_disc, None, "MAP", trained.config
+  )
+  assert scores is None
+  assert labels.dtype == np.uint8
+  again, scores = segment(
+    prepared, bright_is_disc, None, "MAP", trained.config, probabilities=True
+  )
+  np.testing.assert_array_equal(again, labels)
+  np.testing.assert_array_equal(scores.argmax(-1), labels)
+
+
+def test_what_is_missing_in_a_run_is_said(tmp_path):
+  run = runs.open_run(tmp_path / "run", make_config())
+  write_volume(tmp_path / "a.nii.gz", shape=(1, 20, 20))
+  args = (run.folder, tmp_path / "a.nii.gz", tmp_path / "out")
+  with pytest.raises(InputError, match=r"no thresholds.*--labelling=MAP"):
+    predict(*args)
+  with pytest.raises(InputError, match=r"--labelling='map'.*MAP, TH"):
+    predict(*args, labelling="map")
+  with pytest.raises(InputError, match="folds 0 to 1"):
+    predict(*args, fold=2)
+  write_fold(run, 0)
+  with pytest.raises(InputError, match=r"no trained network.*--fold=N"):
+    predict(*args, labelling="MAP")
+  assert load_scorer(run, 0)(np.zeros((1, PATCH, PATCH, 1))).shape[-1] == 4
+  with pytest.raises(InputError, match="not a run's folder"):
+    predict(tmp_path, *args[1:])
