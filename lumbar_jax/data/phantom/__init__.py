@@ -3,7 +3,7 @@
 A test bed for everything between a study and its report: no patient data are
 needed. What is measured on it is about the phantom, and says so.
 
-    presets -> patient, scanner, tissues -> shapes -> images -> MIDS tree
+    presets -> patient, tissues, scanner -> shapes -> acquisition -> MIDS tree
 """
 
 from lumbar_jax.data.phantom.dataset import write_dataset

@@ -19,7 +19,6 @@ BONE_LABEL = np.array(
   [PHANTOM.class_of(n) or PHANTOM.names.index("Sacrum") for n in CHAIN],
   np.uint8,
 )
-BONE_LABEL[NUM_VERTEBRAE:] = PHANTOM.names.index("Sacrum")
 DISC_LABEL = np.array([PHANTOM.names.index(n) for n in DISCS], np.uint8)
 
 

@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
+from lumbar_jax.data.phantom.acquisition import acquire
 from lumbar_jax.data.phantom.motion import Motion, draw_motion
 from lumbar_jax.data.phantom.patient import Patient
 from lumbar_jax.data.phantom.presets import Preset, get_preset
 from lumbar_jax.data.phantom.scanner import (
   Grid,
   Scanner,
-  acquire,
   draw_grid,
   draw_scanner,
   draw_sidecar,
