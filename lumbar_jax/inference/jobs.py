@@ -1,16 +1,22 @@
 """From one study's files to its segmentation's files."""
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from lumbar_jax.arrays import StudyLabels
 from lumbar_jax.config import shaping
-from lumbar_jax.data.prepare import entry_digest, prepare_in_memory
+from lumbar_jax.data.prepare import (
+  PreparedStudy,
+  entry_digest,
+  prepare_in_memory,
+)
 from lumbar_jax.data.studies import Study
 from lumbar_jax.data.volumes import read_volume
-from lumbar_jax.evaluation.labelling import Thresholds
+from lumbar_jax.evaluation.labelling import Thresholds, read_thresholds
 from lumbar_jax.evaluation.scorers import Scorer
 from lumbar_jax.files import digest, read_json
 from lumbar_jax.inference import outputs
@@ -69,7 +75,7 @@ class Job:
     return self.output / folder, stem
 
   def is_done(self, study: Study) -> bool:
-    """Whether a study was predicted from files that are what they are now."""
+    """Whether a study was predicted like this from the files as they are."""
     folder, stem = self.target(study)
     files = [outputs.mask_path(folder, stem)]
     if self.probabilities:
@@ -79,6 +85,8 @@ class Job:
     try:
       sidecar = read_json(outputs.sidecar_path(folder, stem))
     except (OSError, ValueError):
+      return False
+    if any(sidecar.get(name) != value for name, value in self.record.items()):
       return False
     key = entry_digest(study, self.run.config.data, self.run.scheme)
     return sidecar.get("InputDigest") == key
@@ -102,13 +110,7 @@ class Job:
       read_volume(study.images[config.data.channels[0]]),
       scheme,
       probabilities=scores,
-      sidecar={
-        **self.record,
-        "Sources": sorted(info["paths"].values()),
-        "InputDigest": info["digest"],
-        "Flags": info["flags"],
-        "Registration": info["registration"],
-      },
+      sidecar=provenance(self.record, info),
       overlay=self.overlays,
     )
     return Prediction(study.name, DONE, path, tuple(info["flags"]))
@@ -130,3 +132,66 @@ def describe(
     "Labelling": labelling,
     "Thresholds": values,
   }
+
+
+def provenance(record: Mapping[str, Any], info: Mapping[str, Any]) -> dict:
+  """Returns the sidecar's fields of a study.
+
+  Args:
+    record: from `describe`.
+    info: of the prepared study.
+  """
+  return {
+    **record,
+    "Sources": sorted(info["paths"].values()),
+    "InputDigest": info["digest"],
+    "Flags": info["flags"],
+    "Registration": info["registration"],
+  }
+
+
+def save_labels(
+  run: Run,
+  studies: Sequence[PreparedStudy],
+  maps: Mapping[str, StudyLabels],
+  output: str | Path,
+  *,
+  fold_of: Mapping[str, int] | None = None,
+  overlays: bool = True,
+) -> list[Prediction]:
+  """Writes label maps that an evaluation has made, as predictions lie.
+
+  Args:
+    run: the run, its thresholds tuned.
+    studies: the prepared studies of the maps.
+    maps: {study's name: [n H W] uint8}, labelled by TH.
+    output: folder of the run's predictions; older ones in it are replaced.
+    fold_of: {study's name: fold} where each study was labelled by one fold's
+      model and thresholds; None: by the folds' average and the run's.
+    overlays: whether to draw overlays.
+
+  Returns:
+    A `Prediction` for each study.
+  """
+
+  def record(fold):
+    path = run.thresholds_path(fold)
+    return describe(run, fold, "TH", read_thresholds(path, run.scheme))
+
+  outputs.open_folder(output, run.scheme, record(None), overwrite=True)
+  channel, results = run.config.data.channels[0], []
+  for study in studies:
+    image = Path(study.info["paths"][channel])
+    files = Study(study.patient, study.session, {channel: image})
+    folder, stem = outputs.place(files, channel)
+    fold = None if fold_of is None else fold_of[study.name]
+    path = outputs.write_segmentation(
+      *(Path(output) / folder, stem, maps[study.name]),
+      read_volume(image),
+      run.scheme,
+      sidecar=provenance(record(fold), study.info),
+      overlay=overlays,
+    )
+    flags = tuple(study.info["flags"])
+    results.append(Prediction(study.name, DONE, path, flags))
+  return results

@@ -26,18 +26,23 @@ from lumbar_jax.inference.jobs import (
   Job,
   Prediction,
   describe,
+  save_labels,
 )
 from lumbar_jax.inference.segment import load_scorer, load_thresholds
 from lumbar_jax.progress import Progress
 from lumbar_jax.runs import Run, load_run
+
+FAILED_TSV = "failed.tsv"
 
 __all__ = [
   "DONE",
   "FAILED",
   "SKIPPED",
   "Prediction",
+  "check_failures",
   "predict",
   "predict_studies",
+  "save_labels",
 ]
 
 
@@ -106,8 +111,27 @@ def predict_studies(
       progress.update(done, f"{study.name} {result.status}")
       if on_study is not None:
         on_study(result)
-  _write_failed(job.output / "failed.tsv", results)
+  _write_failed(job.output / FAILED_TSV, results)
+  logging.info("%s: %s", job.output, count(results))
   return results
+
+
+def count(results: Sequence[Prediction]) -> str:
+  """Returns "2 done, 1 skipped, 0 failed"."""
+  states = [result.status for result in results]
+  return ", ".join(f"{states.count(s)} {s}" for s in (DONE, SKIPPED, FAILED))
+
+
+def check_failures(results: Sequence[Prediction], output: str | Path) -> None:
+  """Raises InputError if a study failed, after the others are done."""
+  failed = [result for result in results if result.status == FAILED]
+  if failed:
+    raise InputError(
+      f"{len(failed)} of {len(results)} studies failed, the first being "
+      f"{failed[0].name} ({failed[0].error.rstrip('.')})",
+      "mend them and give the same command again: what is done is kept",
+      path=Path(output) / FAILED_TSV,
+    )
 
 
 def _check_targets(job: Job, studies: Sequence[Study]) -> None:

@@ -18,7 +18,12 @@ from lumbar_jax.evaluation.reconstruction import study_scores
 from lumbar_jax.evaluation.scorers import fold_scorers
 from lumbar_jax.inference import predict as predict_lib
 from lumbar_jax.inference import segment as segment_lib
-from lumbar_jax.inference.predict import predict, predict_studies
+from lumbar_jax.inference.predict import (
+  check_failures,
+  predict,
+  predict_studies,
+  save_labels,
+)
 from lumbar_jax.inference.segment import load_scorer, segment
 from lumbar_jax.training.checkpoints import Checkpoints
 from lumbar_jax.training.networks import abstract_variables, build_network
@@ -261,26 +266,31 @@ def test_bad_studies_are_reported_and_the_others_done(
   (folder / "b.nii.gz").write_bytes(b"this is no NIfTI file")
   whole = (folder / "a.nii.gz").read_bytes()
   (folder / "c.nii.gz").write_bytes(whole[: len(whole) // 2])
-  (folder / "d.nii").write_bytes(b"twin")
+  (folder / "d_T2w.nii").write_bytes(b"d.nii.gz is there already")
   seen = []
   results = predict(
     trained.folder, folder, output, overlays=False, on_study=seen.append
   )
-  failed = {r.name for r in results if r.status == predict_lib.FAILED}
-  done = {r.name for r in results if r.status == predict_lib.DONE}
-  assert {"a"} <= done
-  assert {"b", "c", "d"} <= failed | done
-  assert {"b", "c"} <= failed
-  assert len(seen) == 4  # the twin did not become a study
+  assert results[1:] == seen  # the twin of d did not become a study
+  assert [(r.name, r.status) for r in results] == [
+    ("d", "failed"),
+    ("a", "done"),
+    ("b", "failed"),
+    ("c", "failed"),
+    ("d", "done"),
+  ]
+  with pytest.raises(InputError, match=r"3 of 5 studies failed.*same command"):
+    check_failures(results, output)
   rows = (output / "failed.tsv").read_text().splitlines()
   assert rows[0] == "study\tproblem"
-  assert {row.split("\t")[0] for row in rows[1:]} == failed
-  assert any(str(folder / "b.nii.gz") in row for row in rows)
-  for name in ("b.nii.gz", "c.nii.gz", "d.nii"):
+  assert [row.split("\t")[0] for row in rows[1:]] == ["d", "b", "c"]
+  assert str(folder / "b.nii.gz") in rows[2]
+  for name in ("b.nii.gz", "c.nii.gz", "d_T2w.nii"):
     (folder / name).unlink()
   results = predict(trained.folder, folder, output, overlays=False)
-  assert statuses(results)["a"] == "skipped"
+  assert statuses(results) == {"a": "skipped", "d": "skipped"}
   assert not (output / "failed.tsv").exists()
+  check_failures(results, output)
 
 
 def test_an_unforeseen_error_does_not_end_the_batch(trained, tmp_path):
@@ -335,6 +345,30 @@ def test_a_tree_is_mirrored_and_two_targets_are_never_one(trained, tmp_path):
   twins = [Study("sub-1", session, {"T2w": path}) for session in "ab"]
   with pytest.raises(InputError, match="sub-1_a and sub-1_b would both"):
     predict_studies(trained, twins, tmp_path / "other", scorer=bright_is_disc)
+
+
+def test_labels_of_an_evaluation_lie_where_predictions_do(trained, tmp_path):
+  path = tmp_path / "tree/sub-1/anat/sub-1_T2w.nii.gz"
+  bright = write_volume(path, axes="LPI")
+  study = Study("sub-1", "", {"T2w": path})
+  prepared = prepare_in_memory(study, trained.config.data, trained.scheme)
+  maps = {"sub-1": 3 * (prepared.image[..., 0] > 0).astype(np.uint8)}
+  output = tmp_path / "out"
+  for fold, folds in ((None, [0, 1]), (1, [1])):
+    (saved,) = save_labels(
+      *(trained, [prepared], maps, output),
+      fold_of=None if fold is None else {"sub-1": fold},
+      overlays=False,
+    )
+    stored = np.asarray(nib.load(saved.path).dataobj)
+    np.testing.assert_array_equal(stored, 3 * bright)
+    sidecar = json.loads(saved.path.with_name("sub-1_dseg.json").read_text())
+    assert sidecar["Folds"] == folds
+  # That one fold's labels are not what the run predicts.
+  (result,) = predict_studies(
+    trained, [study], output, scorer=bright_is_disc, overlays=False
+  )
+  assert (result.status, result.path) == ("done", saved.path)
 
 
 def test_one_study_holds_no_scores_unless_asked(trained, tmp_path):
