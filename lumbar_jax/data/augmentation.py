@@ -53,7 +53,7 @@ def sample(key: jax.Array, shape: tuple[int, ...], config: Any) -> Affine:
   return Affine(
     angle_rad=angle * jnp.deg2rad(config.rotation_deg),
     zoom=jnp.broadcast_to(zoom, (b, 2)),
-    shift_px=shift * config.shift * jnp.array([h, w], jnp.float32),
+    shift_px=shift * config.shift * jnp.array([[h, w]], jnp.float32),
     flip=jax.random.bernoulli(keys[3], config.flip, (b,)),
   )
 
