@@ -86,7 +86,8 @@ class Job:
       sidecar = read_json(outputs.sidecar_path(folder, stem))
     except (OSError, ValueError):
       return False
-    if any(sidecar.get(name) != value for name, value in self.record.items()):
+    same = {**self.record, outputs.RUN_NAME: sidecar.get(outputs.RUN_NAME)}
+    if any(sidecar.get(name) != value for name, value in same.items()):
       return False
     key = entry_digest(study, self.run.config.data, self.run.scheme)
     return sidecar.get("InputDigest") == key
@@ -120,14 +121,17 @@ def describe(
   run: Run, fold: int | None, labelling: str, thresholds: Thresholds | None
 ) -> dict[str, Any]:
   """Returns what tells the predictions of one call from another's."""
+  path = run.folder / "environment.json"
+  trained_on = read_json(path)["studies"] if path.is_file() else None
   values = None
   if thresholds is not None:
     values = [float(str(np.float32(value))) for value in thresholds]
     values = dict(zip(run.scheme.names, values, strict=True))
   return {
-    "Run": run.folder.absolute().name,
+    outputs.RUN_NAME: run.folder.absolute().name,
     "Network": run.config.model.name,
     "ConfigDigest": digest(shaping(run.config)),
+    "TrainingDataDigest": digest(trained_on),
     "Folds": list(run.folds) if fold is None else [fold],
     "Labelling": labelling,
     "Thresholds": values,

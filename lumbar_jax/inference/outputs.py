@@ -29,6 +29,7 @@ from lumbar_jax.inference.colortables import write_tables
 from lumbar_jax.inference.overlay import write_overlay
 
 BIDS_VERSION = "1.10.0"
+RUN_NAME = "Run"  # may change: a run's folder can be moved and renamed
 _DESCRIPTION = "dataset_description.json"
 
 
@@ -180,7 +181,8 @@ def _check_folder(path: Path, maker: Mapping, overwrite: bool) -> None:
     )
   old, new = makers[0].get("Parameters", {}), maker["Parameters"]
   for name in new:
-    if not overwrite and old.get(name) != new[name]:
+    differs = name != RUN_NAME and old.get(name) != new[name]
+    if differs and not overwrite:
       raise InputError(
         f"this folder holds predictions with {name} {old.get(name)!r}, not "
         f"{new[name]!r}",

@@ -1,6 +1,7 @@
 """From a run's folder and a path to segmentations."""
 
 import json
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -237,6 +238,9 @@ def test_a_study_is_predicted_once(trained, tmp_path, monkeypatch):
   second = predict(trained.folder, folder, output, overlays=False)
   assert statuses(second) == {"a": "skipped", "b": "skipped"}
   assert [r.path for r in first] == [r.path for r in second]
+  moved = shutil.copytree(trained.folder, tmp_path / "moved")
+  third = predict(moved, folder, output, overlays=False)
+  assert statuses(third) == {"a": "skipped", "b": "skipped"}
   assert calls == [None]  # once for both studies; not at all where all is done
   bright = write_volume(folder / "b.nii.gz", seed=7)  # another image, same name
   again = predict(trained.folder, folder, output, overlays=False)
@@ -250,6 +254,9 @@ def test_a_study_is_predicted_once(trained, tmp_path, monkeypatch):
   assert statuses(more) == {"a": "done", "b": "done"}
   with pytest.raises(InputError, match=r"Labelling 'TH'.*--overwrite"):
     predict(trained.folder, folder, output, labelling="MAP")
+  runs.record_environment(runs.load_run(moved), {"another": "study"})
+  with pytest.raises(InputError, match="TrainingDataDigest"):
+    predict(moved, folder, output)
   redone = predict(
     trained.folder, folder, output, overlays=False, overwrite=True
   )
