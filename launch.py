@@ -69,5 +69,14 @@ def main(argv: list[str]) -> None:
     sys.exit(2)
 
 
+def _parse(argv: list[str]) -> list[str]:
+  """Parses the flags; a bad config field or argument is said in one line."""
+  try:
+    return app.parse_flags_with_usage(argv)
+  except (AttributeError, InputError, KeyError, TypeError) as error:
+    text = error.args[0] if error.args else error
+    sys.exit(f"launch.py: {text}")
+
+
 if __name__ == "__main__":
-  app.run(main)
+  app.run(main, flags_parser=_parse)

@@ -193,9 +193,12 @@ def validate(config: ml_collections.ConfigDict) -> None:
   Raises:
     InputError: names the field, its value and what is allowed.
   """
+  from lumbar_jax import models  # heavy; reading a config needs none of it
+
   flat = flatten(config)
   for rule in _RULES:
     rule.check(flat)
+  models.topology(config.model.name)
   data = config.data
   for channel in data.channels:
     _Rule("data.channels", allowed=CHANNELS).check({"data.channels": channel})

@@ -13,7 +13,7 @@ class InputError(ValueError):
   def __init__(
     self,
     problem: str,
-    remedy: str,
+    remedy: str = "",
     *,
     path: str | os.PathLike | None = None,
   ):
@@ -21,12 +21,14 @@ class InputError(ValueError):
 
     Args:
       problem: what is wrong, with the bad value in it.
-      remedy: what the user can do, or which values are allowed.
+      remedy: what the user can do, or which values are allowed. (Optional
+        because ml_collections builds an error anew from its text alone.)
       path: the file concerned, if there is one.
     """
     self.problem, self.remedy, self.path = problem, remedy, path
     where = f"{os.fspath(path)}: " if path is not None else ""
-    super().__init__(f"{where}{problem.rstrip('.')}. {remedy.rstrip('.')}.")
+    advice = f" {remedy.rstrip('.')}." if remedy else ""
+    super().__init__(f"{where}{problem.rstrip('.')}.{advice}")
 
 
 def did_you_mean(value: str, allowed) -> str:

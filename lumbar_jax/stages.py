@@ -16,6 +16,7 @@ from lumbar_jax.data.prepare import PreparedStudy, prepare_studies
 from lumbar_jax.data.sources import find_studies
 from lumbar_jax.data.splits import Splits, load_or_make_splits
 from lumbar_jax.data.studies import Study
+from lumbar_jax.errors import InputError
 from lumbar_jax.evaluation import tables
 from lumbar_jax.evaluation.evaluate import (
   collect_thresholds,
@@ -80,6 +81,13 @@ def material(run: Run) -> Material:
     tuple(data.stratify_by),
     run.config.seed,
   )
+  if splits.num_folds != data.num_folds:
+    raise InputError(
+      f"the manifest divides the patients into {splits.num_folds} folds, but "
+      f"config.data.num_folds is {data.num_folds}",
+      f"give --config.data.num_folds={splits.num_folds}",
+      path=data.manifest,
+    )
   taking_part = set(splits.patients)
   labelled = [
     s for s in found.studies if s.mask is not None and s.patient in taking_part
