@@ -73,7 +73,8 @@ class Activation(nn.Module):
       return nn.relu(x)
     shape = x.shape[1:] if self.style.prelu_per_pixel else x.shape[-1:]
     alpha = self.param("alpha", nn.initializers.zeros_init(), shape)
-    return jnp.where(x >= 0, x, alpha.astype(x.dtype) * x)
+    alpha = alpha.astype(x.dtype).reshape((1,) * (x.ndim - len(shape)) + shape)
+    return jnp.where(x >= 0, x, alpha * x)
 
 
 def _first_max(a: jax.Array, b: jax.Array) -> jax.Array:
@@ -168,4 +169,4 @@ class TransposedConv(nn.Module):
     bias = self.param("bias", nn.initializers.zeros_init(), (self.features,))
     dtype = self.style.dtype
     y = transposed_conv(x.astype(dtype), kernel.astype(dtype))
-    return y + bias.astype(dtype)
+    return y + bias.astype(dtype)[None, None, None]
