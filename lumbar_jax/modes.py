@@ -81,7 +81,13 @@ def _evaluate(run: Run, data: stages.Material) -> None:
   scorers = fold_scorers(run)
   stages.tune(run, data, scorers)
   results, maps = stages.evaluate(run, data, scorers)
-  save_labels(run, data.named(maps), maps, stages.predictions_folder(run))
+  save_labels(
+    run,
+    data.named(maps),
+    maps,
+    stages.predictions_folder(run),
+    fold_of=data.fold_of,
+  )
   if data.unlabelled:
     predict_studies(run, data.unlabelled, stages.predictions_folder(run))
   _show(run, results)
@@ -91,8 +97,9 @@ def crossval(options: Options) -> None:
   """Prepares, trains every fold, tunes, evaluates, predicts and reports."""
   run = _run(options)
   data = stages.material(run)
+  engine = stages.engine(run)
   for fold in run.folds:
-    stages.train_fold(run, data, fold)
+    stages.train_fold(run, data, fold, engine)
   _evaluate(run, data)
   _report(run, data)
 
@@ -104,7 +111,7 @@ def train(options: Options) -> None:
     raise InputError("--fold is missing", "give --fold=0, 1 ...")
   run.check_fold(options.fold)
   data = stages.material(run)
-  stages.train_fold(run, data, options.fold)
+  stages.train_fold(run, data, options.fold, stages.engine(run))
   scorer = fold_scorers(run, [options.fold])[0]
   stages.tune_fold(run, data, options.fold, scorer)
 
@@ -129,12 +136,12 @@ def report(options: Options) -> None:
 
 def predict(options: Options) -> None:
   """Segments the studies of --input into --output."""
-  from lumbar_jax.inference.predict import predict as predict_paths
+  from lumbar_jax.inference import predict as predict_lib
 
   for name in ("input", "output"):
     if getattr(options, name) is None:
       raise InputError(f"--{name} is missing", f"give --{name}=PATH")
-  predict_paths(
+  results = predict_lib.predict(
     _workdir(options),
     options.input,
     options.output,
@@ -143,6 +150,7 @@ def predict(options: Options) -> None:
     probabilities=options.probabilities,
     overwrite=options.overwrite,
   )
+  predict_lib.check_failures(results, options.output)
 
 
 def doctor(options: Options) -> None:

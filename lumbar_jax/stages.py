@@ -31,6 +31,7 @@ from lumbar_jax.evaluation.results import AVERAGED, Results
 from lumbar_jax.evaluation.scorers import Scorer
 from lumbar_jax.progress import Progress
 from lumbar_jax.runs import Run, locked, record_environment
+from lumbar_jax.training.engine import Engine, make_engine
 from lumbar_jax.training.loop import FoldTrainer
 from lumbar_jax.training.networks import (
   build_network,
@@ -57,6 +58,17 @@ class Material:
     """Returns the prepared studies of some patients."""
     wanted = set(patients)
     return [study for study in self.studies if study.patient in wanted]
+
+  @property
+  def fold_of(self) -> dict[str, int] | None:
+    """Returns {study: fold whose model evaluates it}; None with a test set."""
+    if self.splits.test:
+      return None
+    return {
+      study.name: fold
+      for fold in range(self.splits.num_folds)
+      for study in self.of(self.splits.validation(fold))
+    }
 
   def named(self, names: Iterable[str]) -> list[PreparedStudy]:
     """Returns the prepared studies of some names."""
@@ -109,7 +121,12 @@ def material(run: Run) -> Material:
   return Material(splits, tuple(prepared), unlabelled)
 
 
-def train_fold(run: Run, data: Material, fold: int) -> None:
+def engine(run: Run) -> Engine:
+  """Returns a run's compiled functions, for all its folds."""
+  return make_engine(build_network(run), build_optimizer(run), run.config)
+
+
+def train_fold(run: Run, data: Material, fold: int, engine: Engine) -> None:
   """Trains a fold from where it was left, unless it is finished."""
   run.check_fold(fold)
   size, stride = run.config.data.patch_size, run.config.data.patch_stride
@@ -120,8 +137,7 @@ def train_fold(run: Run, data: Material, fold: int) -> None:
   folder = run.fold_folder(fold)
   with locked(folder):
     trainer = FoldTrainer(
-      build_network(run),
-      build_optimizer(run),
+      engine,
       run.config,
       run.scheme,
       sources,

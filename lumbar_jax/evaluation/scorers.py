@@ -1,5 +1,6 @@
 """Scorers: `scores(images [b h w c]) -> [b h w k]`, of networks and folds."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,16 +15,15 @@ from lumbar_jax.training.networks import load_fold
 Scorer = Callable[[Images], Scores]
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def _scores(net: nn.Module, variables, images: Images) -> Scores:
+  logits = net.apply(variables, images, train=False).logits
+  return jax.nn.softmax(logits.astype(jnp.float32), axis=-1)
+
+
 def make_scorer(net: nn.Module, variables: dict[str, Any]) -> Scorer:
-  """Returns a compiled network's softmax scores, float32."""
-
-  @jax.jit
-  def scores(variables, images):
-    logits = net.apply(variables, images, train=False).logits
-    return jax.nn.softmax(logits.astype(jnp.float32), axis=-1)
-
-  variables = jax.device_put(variables)
-  return lambda images: scores(variables, images)
+  """Returns a network's softmax scores; equal networks compile once."""
+  return functools.partial(_scores, net, jax.device_put(variables))
 
 
 def fold_scorers(run: Run, folds: Sequence[int] | None = None) -> list[Scorer]:

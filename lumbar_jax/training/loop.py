@@ -4,7 +4,6 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-import flax.linen as nn
 import jax
 import numpy as np
 
@@ -14,10 +13,9 @@ from lumbar_jax.errors import InputError
 from lumbar_jax.progress import Progress
 from lumbar_jax.training import sharding
 from lumbar_jax.training.checkpoints import Checkpoints
-from lumbar_jax.training.losses import make_loss
+from lumbar_jax.training.engine import Engine
 from lumbar_jax.training.position import EpochSums, Position
-from lumbar_jax.training.state import TrainState, create_state
-from lumbar_jax.training.steps import make_eval_step, make_train_step
+from lumbar_jax.training.state import TrainState
 from lumbar_jax.training.writers import MetricWriter
 
 DRAIN_EVERY = 16  # steps whose sums may wait on the device
@@ -39,8 +37,7 @@ class FoldTrainer:
 
   def __init__(
     self,
-    net: nn.Module,
-    optimizer: Any,
+    engine: Engine,
     config: Any,
     scheme: Scheme,
     sources: tuple[PatchSource, PatchSource],
@@ -48,11 +45,10 @@ class FoldTrainer:
     fold: int,
     initial: Any = None,
   ):
-    """Compiles nothing yet; restores the latest checkpoint if there is one.
+    """Restores the latest checkpoint if there is one, else starts afresh.
 
     Args:
-      net: the network.
-      optimizer: its optimizer.
+      engine: the run's compiled functions.
       config: the run's config.
       scheme: the label scheme.
       sources: training and validation patches.
@@ -61,51 +57,31 @@ class FoldTrainer:
       initial: function variables -> variables applied to fresh ones
         (`config.training.init_from`), or None.
     """
-    self._config, self._scheme, self._fold = config, scheme, fold
+    self._engine, self._config, self._scheme = engine, config, scheme
     self._train, self._val = sources
-    self._folder = Path(folder)
-    train = config.training
-    self._mesh = sharding.make_mesh(train.batch_size)
+    self._folder, self._fold = Path(folder), fold
     self._shard = (jax.process_index(), jax.process_count())
-    self._local_batch = train.batch_size // self._shard[1]
-    loss = make_loss(train)
-    seed = stream(config.seed, "fold", fold)
-    self._step = sharding.jit_train_step(
-      make_train_step(net, optimizer, loss, config.augmentation, seed),
-      self._mesh,
-    )
-    self._eval = sharding.jit_eval_step(make_eval_step(net, loss), self._mesh)
+    self._local_batch = config.training.batch_size // self._shard[1]
     self._checkpoints = Checkpoints(self._folder / "checkpoints")
-    self._restore(net, optimizer, initial)
-
-  def _restore(self, net: nn.Module, optimizer: Any, initial: Any) -> None:
-    shape = (*[self._train.size] * 2, len(self._config.data.channels))
-    key = jax.random.key(stream(self._config.seed, "init", self._fold))
-    whole = sharding.replicated(self._mesh)
-
-    def create(key):
-      return create_state(net, optimizer, key, shape)
-
-    abstract = jax.tree.map(
-      lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole),
-      jax.eval_shape(create, key),
-    )
-    found = self._checkpoints.restore_latest(abstract)
+    found = self._checkpoints.restore_latest(engine.abstract)
     if found is not None:
-      self.state, info = found
-      self.position = Position.from_json(info)
-      self._checkpoints.drop_best_from(self.position.epoch)
-      return
-    self._checkpoints.drop_best_from(0)
-    self.state: TrainState = jax.jit(create, out_shardings=whole)(key)
-    if initial is not None:
-      variables = jax.device_put(initial(self.state.variables), whole)
-      collections = {k: v for k, v in variables.items() if k != "params"}
-      self.state = self.state.replace(
-        params=variables["params"], collections=collections
-      )
-    zeros = EpochSums.zeros(self._scheme.num_classes)
-    self.position = Position(0, None, zeros)
+      self.state: TrainState = found[0]
+      self.position = Position.from_json(found[1])
+    else:
+      self.state = self._fresh(initial)
+      self.position = Position(0, None, EpochSums.zeros(scheme.num_classes))
+    self._checkpoints.drop_best_from(self.position.epoch)
+
+  def _fresh(self, initial: Any) -> TrainState:
+    seed, fold = self._config.seed, self._fold
+    key = jax.random.key(stream(seed, "init", fold))
+    state = self._engine.create(key, stream(seed, "fold", fold))
+    if initial is None:
+      return state
+    whole = sharding.replicated(self._engine.mesh)
+    variables = jax.device_put(initial(state.variables), whole)
+    params = variables.pop("params")
+    return state.replace(params=params, collections=variables)
 
   @property
   def done(self) -> bool:
@@ -151,9 +127,8 @@ class FoldTrainer:
     every = config.training.checkpoint_every_steps
     for step, batch in enumerate(batches, start=first + 1):
       studies = batch.pop("studies")
-      self.state, sums = self._step(
-        self.state, sharding.put_batch(batch, self._mesh)
-      )
+      batch = sharding.put_batch(batch, self._engine.mesh)
+      self.state, sums = self._engine.train_step(self.state, batch)
       pending.append((step, studies, sums))
       save = every and step % every == 0 and step < start + num_batches
       if save or len(pending) >= DRAIN_EVERY:
@@ -198,8 +173,8 @@ class FoldTrainer:
     waiting = []
     for batch in batches:
       batch.pop("studies")
-      on_device = sharding.put_batch(batch, self._mesh)
-      waiting.append(self._eval(self.state.variables, on_device))
+      batch = sharding.put_batch(batch, self._engine.mesh)
+      waiting.append(self._engine.eval_step(self.state.variables, batch))
     for value in jax.device_get(waiting):
       sums.add(value)
     return sums

@@ -15,12 +15,14 @@ class TrainState:
 
   Attributes:
     step: steps taken, int32.
+    seed: of the steps' random numbers, int32.
     params: trained parameters.
     collections: all other collections (BatchNorm statistics ...).
     opt_state: the optimizer's.
   """
 
   step: jax.Array
+  seed: jax.Array
   params: Any
   collections: Any
   opt_state: Any
@@ -35,6 +37,7 @@ def create_state(
   net: nn.Module,
   optimizer: optax.GradientTransformation,
   key: jax.Array,
+  seed: jax.Array | int,
   image_shape: tuple[int, int, int],
 ) -> TrainState:
   """Initialises a network; pure, so that it can run inside `jax.jit`.
@@ -42,12 +45,17 @@ def create_state(
   Args:
     net: the network.
     optimizer: its optimizer.
-    key: JAX key.
+    key: JAX key of the initial weights.
+    seed: of the steps' random numbers.
     image_shape: (h, w, c) of a patch.
   """
   variables = net.init(key, jnp.zeros((1, *image_shape), jnp.float32))
   params = variables["params"]
   collections = {k: v for k, v in variables.items() if k != "params"}
   return TrainState(
-    jnp.zeros((), jnp.int32), params, collections, optimizer.init(params)
+    jnp.zeros((), jnp.int32),
+    jnp.asarray(seed, jnp.int32),
+    params,
+    collections,
+    optimizer.init(params),
   )

@@ -54,23 +54,21 @@ def make_train_step(
   optimizer: optax.GradientTransformation,
   loss_fn: Callable[[jax.Array, jax.Array], jax.Array],
   augment: Any,
-  seed: int,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, StepSums]]:
   """Returns the pure step (state, batch) -> (state, sums).
 
-  Random numbers come from the seed and the state's step alone, so a resumed
-  run draws what the uninterrupted one would have drawn.
+  Random numbers come from the state's seed and step alone, so a resumed run
+  draws what the uninterrupted one would have drawn.
 
   Args:
     net: the network.
     optimizer: its optimizer.
     loss_fn: (logits, labels) -> scalar.
     augment: `config.augmentation`.
-    seed: the run's seed and fold, folded into one number.
   """
 
   def train_step(state: TrainState, batch: Batch):
-    key = jax.random.fold_in(jax.random.key(seed), state.step)
+    key = jax.random.fold_in(jax.random.key(state.seed), state.step)
     draw, drop = jax.random.split(key)
     images, labels = augmentation.apply(
       batch["images"],
@@ -93,7 +91,12 @@ def make_train_step(
     (loss, (logits, collections)), grads = grad_fn(state.params)
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
-    new = TrainState(state.step + 1, params, dict(collections), opt_state)
+    new = state.replace(
+      step=state.step + 1,
+      params=params,
+      collections=dict(collections),
+      opt_state=opt_state,
+    )
     return new, _sums(loss, logits, labels, updates)
 
   return train_step

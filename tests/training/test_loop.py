@@ -14,6 +14,7 @@ from lumbar_jax.data.prepare import PreparedStudy
 from lumbar_jax.errors import InputError
 from lumbar_jax.models.unet import Outputs
 from lumbar_jax.training.checkpoints import Checkpoints, load_best
+from lumbar_jax.training.engine import make_engine
 from lumbar_jax.training.loop import FoldTrainer
 from lumbar_jax.training.optimizers import make_optimizer
 from lumbar_jax.training.writers import MetricWriter, read_metrics
@@ -52,9 +53,9 @@ def trainer(folder, *, bad: bool = False, **training) -> FoldTrainer:
   )
   train = [study("sub-a"), study("sub-b", bad)]
   sources = PatchSource(train, 16, 16), PatchSource([study("sub-c")], 16, 16)
-  return FoldTrainer(
-    Tiny(), make_optimizer("adam", 0.1), config, SCHEME, sources, folder, 0
-  )
+  config.data.patch_size = 16
+  engine = make_engine(Tiny(), make_optimizer("adam", 0.1), config)
+  return FoldTrainer(engine, config, SCHEME, sources, folder, 0)
 
 
 def test_training_learns_and_records_each_epoch(tmp_path):
