@@ -54,7 +54,8 @@ def find_inputs(path: str | Path, channels: Sequence[str]) -> Found:
   elif not path.is_file():
     raise InputError("no such file or folder", "check --input", path=path)
   elif path.suffix.lower() in _TABLES:
-    found = manifest.find(SimpleNamespace(manifest=str(path), root=""))
+    table = SimpleNamespace(manifest=str(path), root="")
+    found = manifest.find(table, masks=False)
   elif path.name.endswith(_NIFTI):
     study = _single(path, channels)
     require_channels(study, channels)

@@ -175,3 +175,10 @@ def test_what_cannot_be_used_is_said(tmp_path):
     find_inputs(tmp_path, ONE)
   with pytest.raises(InputError, match="not a NIfTI file and not a table"):
     find_inputs(scan, ONE)
+
+
+def test_a_manifest_for_prediction_needs_no_masks(tmp_path):
+  (path,) = touch(tmp_path, "a.nii.gz")
+  table = tmp_path / "studies.tsv"
+  table.write_text("patient\tT2w\tmask\np1\ta.nii.gz\tnot-drawn-yet.nii.gz\n")
+  assert listing(table, ONE) == {"p1": {"T2w": path}}

@@ -33,10 +33,14 @@ COLUMNS = ("patient", "session", *CHANNELS, "mask", "split", "fold")
 SPLITS = ("train", "test")
 
 
-def find(data_config) -> Found:
+def find(data_config, *, masks: bool = True) -> Found:
   """Lists the studies of `config.data.manifest`.
 
   Rows with an error make findings and no study.
+
+  Args:
+    data_config: the `data` part of a config.
+    masks: False leaves the masks out, there or not (prediction).
 
   Raises:
     InputError: no table, no rows, or a column that is missing.
@@ -58,6 +62,8 @@ def find(data_config) -> Found:
   findings: list[Finding] = []
   studies: dict[int, Study] = {}
   for number, row in rows:
+    if not masks:
+      row.pop("mask", None)
     try:
       studies[number] = _study(row, root)
     except InputError as error:
