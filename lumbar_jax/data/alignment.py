@@ -1,7 +1,6 @@
 """The search behind `registration`: pyramid, optimiser, geometry of a pair."""
 
 import dataclasses
-import functools
 
 import numpy as np
 from scipy import ndimage
@@ -11,9 +10,17 @@ from lumbar_jax.data.volumes import Volume
 # In-plane spacing of the pyramid, mm, coarse to fine.
 _RIGID_LEVELS_MM = (4.0, 2.0, 1.0)
 _AFFINE_LEVELS_MM = (2.0, 1.0)
-_NUM_SAMPLES = 40_000
-_NUM_BINS = 48
+_NUM_SAMPLES = 20_000
+_NUM_BINS = 32
+_FIELD_MM = 25.0  # smoothness of the receive field
+# (iterations, relaxation, smallest step) for volumes and, where a sample costs
+# less and headers can be wrong by a scale, for single slices.
+_SEARCH = {False: (60, 0.5, 5e-3), True: (200, 0.7, 1e-3)}
 _SEED = 1234
+
+
+class SearchError(RuntimeError):
+  """The search lost its way, as images of different things make it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,17 +38,26 @@ class Grid:
     steps = [
       max(1, round(target_mm / spacing)) for spacing in self.spacing_mm[1:]
     ]
-    sigma = [0.0, *(0.4 * step if step > 1 else 0.0 for step in steps)]
+    sigma = [0.0, *(0.9 * step for step in steps)]
     smooth = ndimage.gaussian_filter(
       np.asarray(self.array, np.float32), sigma, mode="nearest", truncate=3
     )
     spacing = np.multiply(self.spacing_mm, (1, *steps))
     return Grid(smooth[:, :: steps[0], :: steps[1]], tuple(spacing.tolist()))
 
-  def clipped(self) -> np.ndarray:
-    """Returns the intensities without their extremes (few bins serve all)."""
-    low, high = np.percentile(self.array, (0.2, 99.8))
-    return np.ascontiguousarray(np.clip(self.array, low, high))
+  def levelled(self) -> "Grid":
+    """Returns the grid without the receive field's slow change.
+
+    Surface coils make the fat behind the spine ten times as bright as the
+    bowel; mutual information would see little else.
+    """
+    low, high = np.percentile(self.array, (1, 99.8))
+    array = np.clip(self.array, low, high) - low
+    sigma = [0.0, *(_FIELD_MM / spacing for spacing in self.spacing_mm[1:])]
+    slow = ndimage.gaussian_filter(array, sigma, truncate=2)
+    array = array / np.maximum(slow + 0.1 * slow.mean(), 1e-12)
+    array = np.clip(array, *np.percentile(array, (0.2, 99.8)))
+    return Grid(array.astype(np.float32), self.spacing_mm)
 
 
 def _diagonal(spacing_mm) -> np.ndarray:
@@ -101,10 +117,14 @@ class Pair:
     to_moving = self.moving_world @ np.linalg.inv(self.placement)
     return to_moving @ transform @ np.linalg.inv(self.fixed_world)
 
+  def levelled(self) -> "Pair":
+    """Returns the pair without the receive fields."""
+    fixed, moving = self.fixed.levelled(), self.moving.levelled()
+    return dataclasses.replace(self, fixed=fixed, moving=moving)
+
   def body(self) -> np.ndarray:
     """Returns [n h w] bool, True where the fixed volume is not air."""
-    image = self.fixed.clipped()
-    smooth = ndimage.uniform_filter(image, (1, 5, 5))
+    smooth = ndimage.uniform_filter(self.fixed.array, (1, 5, 5))
     low, high = np.percentile(smooth, (2, 98))
     body = smooth > low + 0.1 * (high - low)
     return body if body.any() else np.ones(body.shape, bool)
@@ -147,7 +167,9 @@ def _image(array: np.ndarray, to_frame: np.ndarray, flat: bool):
   """
   import SimpleITK as sitk
 
-  image = sitk.GetImageFromArray(array[0] if flat else array)
+  image = sitk.GetImageFromArray(
+    np.ascontiguousarray(array[0] if flat else array)
+  )
   axes = slice(2, 0, -1) if flat else slice(2, None, -1)
   linear = to_frame[axes, axes]
   spacing = np.linalg.norm(linear, axis=0)
@@ -163,7 +185,7 @@ def _images(pair: Pair):
     _diagonal(pair.fixed.spacing_mm),
     pair.placement @ _diagonal(pair.moving.spacing_mm),
   ]
-  arrays = [pair.fixed.clipped(), pair.moving.clipped()]
+  arrays = [pair.fixed.array, pair.moving.array]
   if pair.flat:  # the slices that were laid onto one another
     offset = pair.placement[0, 3]
     spacing = pair.fixed.spacing_mm[0], pair.moving.spacing_mm[0]
@@ -193,26 +215,33 @@ def _climb(pair: Pair, transform, target_mm: float):
   """Runs one level of the pyramid; changes and returns the transform."""
   import SimpleITK as sitk
 
+  # Threads sum in varying order, and only the process-wide setting reaches
+  # the metric. Studies run side by side instead (`prepare_studies`).
+  sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
   fixed, moving = _images(pair.at(target_mm))
   method = sitk.ImageRegistrationMethod()
-  method.SetNumberOfThreads(1)
   method.SetMetricAsMattesMutualInformation(_NUM_BINS)
   portion = min(1.0, _NUM_SAMPLES / fixed.GetNumberOfPixels())
   method.SetMetricSamplingStrategy(method.RANDOM)
   method.SetMetricSamplingPercentage(portion, _SEED)
   method.SetInterpolator(sitk.sitkLinear)
   method.SetOptimizerScalesFromPhysicalShift()
+  iterations, relaxation, smallest = _SEARCH[pair.flat]
   method.SetOptimizerAsRegularStepGradientDescent(
     learningRate=1.0,
-    minStep=1e-3,
-    numberOfIterations=60,
-    relaxationFactor=0.6,
+    minStep=smallest,
+    numberOfIterations=iterations,
+    relaxationFactor=relaxation,
     gradientMagnitudeTolerance=1e-7,
     estimateLearningRate=method.Once,
     maximumStepSizeInPhysicalUnits=target_mm,
   )
   method.SetInitialTransform(transform, inPlace=True)
-  method.Execute(fixed, moving)
+  try:
+    method.Execute(fixed, moving)
+  except RuntimeError as error:
+    reason = str(error).strip().splitlines()[-1].partition("): ")[2]
+    raise SearchError(f"the search failed ({reason[:80]})") from None
   return transform
 
 
@@ -223,12 +252,14 @@ def _center(pair: Pair) -> list[float]:
   return center[: 2 if pair.flat else 3].tolist()
 
 
-def optimise(
-  pair: Pair, affine: bool
-) -> tuple[np.ndarray, np.ndarray | None]:
+def optimise(pair: Pair, affine: bool) -> tuple[np.ndarray, np.ndarray | None]:
   """Returns the best rigid and (or None) affine [4 4] frame -> frame.
 
-  Starts from the headers' alignment; affine starts from rigid.
+  Starts from the headers' alignment; affine starts from rigid. The pair is
+  levelled.
+
+  Raises:
+    SearchError: not even rigid was found.
   """
   import SimpleITK as sitk
 
@@ -243,6 +274,9 @@ def optimise(
   general.SetCenter(rigid.GetCenter())
   general.SetMatrix(rigid.GetMatrix())
   general.SetTranslation(rigid.GetTranslation())
-  for target_mm in _AFFINE_LEVELS_MM:
-    _climb(pair, general, target_mm)
+  try:
+    for target_mm in _AFFINE_LEVELS_MM:
+      _climb(pair, general, target_mm)
+  except SearchError:
+    return _matrix(rigid, dimension), None
   return _matrix(rigid, dimension), _matrix(general, dimension)

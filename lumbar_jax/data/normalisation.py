@@ -12,16 +12,6 @@ import numpy as np
 from lumbar_jax.errors import InputError, did_you_mean
 
 
-def _volume(values: np.ndarray) -> np.ndarray:
-  """Every voxel counts (paper 000)."""
-  return values
-
-
-def _nonzero(values: np.ndarray) -> np.ndarray:
-  """Only voxels that are not zero count: scanners blank the air."""
-  return values[values != 0]
-
-
 def _zscore(values: np.ndarray, sample: np.ndarray) -> np.ndarray | None:
   """Returns (values - mean) / deviation of the sample; None if constant."""
   if not sample.size:
@@ -36,8 +26,9 @@ def _zscore(values: np.ndarray, sample: np.ndarray) -> np.ndarray | None:
 # {name of config.data.normalisation: [values] -> scaled values, or None where
 # there is no contrast to scale}
 METHODS: dict[str, Callable[[np.ndarray], np.ndarray | None]] = {
-  "volume": lambda values: _zscore(values, _volume(values)),
-  "nonzero": lambda values: _zscore(values, _nonzero(values)),
+  "volume": lambda values: _zscore(values, values),
+  # Scanners blank the air.
+  "nonzero": lambda values: _zscore(values, values[values != 0]),
 }
 
 

@@ -23,8 +23,10 @@ from lumbar_jax.errors import InputError, did_you_mean
 
 METHODS = ("affine", "rigid", "none")
 ACCEPTED = "accepted"
-_NUM_BINS = 48
-_MIN_SHARED = 0.05  # of the fixed voxels: less is no overlap to compare on
+_NUM_BINS = 32
+_AFFINE_GAIN = 0.005  # nats: less does not earn its freedom over rigid
+_METRIC_MM = 1.0  # in-plane spacing at which the metric is evaluated
+_MIN_KEPT = 0.5  # of the headers' overlap; a transform that keeps less is lost
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,7 +118,10 @@ def mutual_information(
 
 
 def _compare(pair: alignment.Pair, transform: np.ndarray):
-  """Returns the metric of the headers and of a transform, same samples."""
+  """Returns the metric of the headers and of a transform, same samples.
+
+  Third comes the part of the headers' overlap that both share.
+  """
   fixed, moving = pair.fixed, pair.moving
   images, fields = zip(
     *(
@@ -126,11 +131,11 @@ def _compare(pair: alignment.Pair, transform: np.ndarray):
     strict=True,
   )
   shared = fields[0] & fields[1]
-  if shared.mean() < _MIN_SHARED:
-    return 0.0, 0.0
+  if not shared.any():
+    return 0.0, 0.0, 0.0
   sample = fixed.array[shared]
   before, after = (mutual_information(sample, i[shared]) for i in images)
-  return before, after
+  return before, after, float(shared.sum() / fields[0].sum())
 
 
 def _displacement_mm(pair: alignment.Pair, transform) -> tuple[float, float]:
@@ -141,40 +146,49 @@ def _displacement_mm(pair: alignment.Pair, transform) -> tuple[float, float]:
   return float(length.mean()), float(length.max())
 
 
-def _judge(pair: alignment.Pair, transform, bound_mm: float):
+def _judge(pair: alignment.Pair, transform, displacement, bound_mm: float):
   """Returns metric before and after, displacement and verdict."""
-  before, after = _compare(pair, transform)
-  displacement = _displacement_mm(pair, transform)
+  before, after, kept = _compare(pair, transform)
+  verdict = ACCEPTED
   if displacement[1] > bound_mm:
     verdict = (
       f"refused: it moves the body by up to {displacement[1]:.1f} mm, more "
       f"than config.data.registration_bound_mm = {bound_mm:g}"
     )
+  elif kept < _MIN_KEPT:
+    verdict = f"refused: it keeps {kept:.0%} of the headers' overlap"
   elif after < before:
     verdict = (
       f"refused: mutual information fell from {before:.4f} to {after:.4f}"
     )
-  else:
-    verdict = ACCEPTED
   return before, after, displacement, verdict
 
 
 def _best(pair: alignment.Pair, method: str, bound_mm: float):
-  """Returns the transform to judge: affine, unless rigid does better.
+  """Returns (transform, *its judgement): rigid, unless affine gains.
 
   One that confirms the headers (it would move the body by less than a voxel
   and gains nothing) is the identity.
   """
-  rigid, affine = alignment.optimise(pair, method == "affine")
-  results = [(rigid, *_judge(pair, rigid, bound_mm))]
-  if affine is not None:
-    results.append((affine, *_judge(pair, affine, bound_mm)))
-  accepted = [r for r in results if r[-1] == ACCEPTED]
-  best = max(accepted or results, key=lambda result: result[2])
-  gained, moved = best[2] - best[1], best[3][0]
-  if gained <= 0 and moved < pair.fixed.spacing_mm[2]:
-    identity = np.eye(4)
-    return identity, *_judge(pair, identity, bound_mm)
+  levelled = pair.levelled()
+  try:
+    rigid, affine = alignment.optimise(levelled, method == "affine")
+  except alignment.SearchError as error:
+    before, *_ = _compare(levelled, np.eye(4))
+    return np.eye(4), before, before, (0.0, 0.0), f"refused: {error}"
+  best, *others = (
+    (t, *_judge(levelled, t, _displacement_mm(pair, t), bound_mm))
+    for t in (rigid, affine)
+    if t is not None
+  )
+  for other in others:
+    # Gains, since the samples (where all fields overlap) are each one's own.
+    gain = (other[2] - other[1]) - (best[2] - best[1])
+    if gain > _AFFINE_GAIN or best[-1] != ACCEPTED == other[-1]:
+      best = other
+  if best[2] <= best[1] and best[3][0] < pair.fixed.spacing_mm[2]:
+    before = best[1]
+    return np.eye(4), before, before, (0.0, 0.0), ACCEPTED
   return best
 
 
@@ -205,9 +219,12 @@ def register(
     )
   pair = alignment.Pair.of(fixed, moving)
   transform = np.eye(4)
-  judged = (*_compare(pair.at(2.0), transform), (0.0, 0.0), ACCEPTED)
-  if method != "none":
-    transform, *judged = _best(pair.at(1.0), method, bound_mm)
+  fine = pair.at(_METRIC_MM)
+  if method == "none":
+    before, *_ = _compare(fine.levelled(), transform)
+    judged = before, before, (0.0, 0.0), ACCEPTED
+  else:
+    transform, *judged = _best(fine, method, bound_mm)
   if judged[-1] != ACCEPTED:
     transform = np.eye(4)
   array, field = resample(
