@@ -1,0 +1,216 @@
+"""The configuration: rules, no dead field, the files in configs/."""
+
+import ast
+import importlib.util
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lumbar_jax import config as config_lib
+from lumbar_jax.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIGS = sorted((ROOT / "configs").glob("*.py"))
+
+# Field, bad value, what the remedy must say.
+BAD = (
+  ("mode", "trian", "did you mean train"),
+  ("data.source", "mid", "did you mean mids"),
+  ("data.channels", ("T2w", "T3w"), "'T1w'"),
+  ("data.channels", (), "one or two different"),
+  ("data.channels", ("T2w", "T2w"), "one or two different"),
+  ("data.registration", "afine", "did you mean affine"),
+  ("data.registration_bound_mm", -1.0, "between 0 and inf"),
+  ("data.normalisation", "zscore", "'volume', 'nonzero'"),
+  ("data.spacing_mm", -0.5, "between 0 and inf"),
+  ("data.patch_size", 8, "between 16 and inf"),
+  ("data.patch_size", 250, "example 256"),
+  ("data.patch_stride", 0, "between 1 and inf"),
+  ("data.test_fraction", 0.95, "between 0 and 0.9"),
+  ("data.test_fraction", -0.1, "between 0 and 0.9"),
+  ("data.num_folds", 1, "between 2 and inf"),
+  ("data.num_workers", -1, "between 0 and inf"),
+  ("augmentation.rotation_deg", 181.0, "between 0 and 180"),
+  ("augmentation.zoom", (0.0, 1.0), "0 < smallest <= largest"),
+  ("augmentation.zoom", (1.5, 0.5), "0 < smallest <= largest"),
+  ("augmentation.shift", 1.5, "between 0 and 1"),
+  ("augmentation.flip", 2.0, "between 0 and 1"),
+  ("model.width", 0, "between 1 and inf"),
+  ("model.activation", "gelu", "'relu', 'prelu'"),
+  ("model.batchnorm_momentum", 1.5, "between 0 and 1"),
+  ("training.num_epochs", 0, "between 1 and inf"),
+  ("training.batch_size", 0, "between 1 and inf"),
+  ("training.optimizer", "adamm", "did you mean adam"),
+  ("training.learning_rate", -1e-3, "between 0 and inf"),
+  ("training.dtype", "float16", "did you mean"),
+  ("training.cross_entropy", -1.0, "between 0 and inf"),
+  ("training.dice", -1.0, "between 0 and inf"),
+  ("training.checkpoint_every_steps", -1, "between 0 and inf"),
+  ("evaluation.batch_size", 0, "between 1 and inf"),
+  ("evaluation.num_bootstrap", -1, "between 0 and inf"),
+)
+
+
+def _set(config, field, value):
+  *parents, name = field.split(".")
+  for parent in parents:
+    config = config[parent]
+  config[name] = value
+
+
+@pytest.mark.parametrize(("field", "value", "remedy"), BAD)
+def test_a_bad_value_is_named_with_its_remedy(field, value, remedy):
+  config = config_lib.default()
+  config_lib.validate(config)
+  _set(config, field, value)
+  with pytest.raises(InputError) as caught:
+    config_lib.validate(config)
+  assert f"config.{field} is" in caught.value.problem
+  shown = re.escape(repr(value)) + "|" + re.escape(repr("T3w"))
+  assert re.search(shown, caught.value.problem)
+  assert remedy in caught.value.remedy
+
+
+def test_not_a_number_is_refused():
+  config = config_lib.default()
+  config.training.learning_rate = float("nan")
+  with pytest.raises(InputError, match=r"learning_rate is nan"):
+    config_lib.validate(config)
+
+
+def test_no_loss_at_all_is_refused():
+  config = config_lib.default()
+  config.training.update(cross_entropy=0.0, dice=0.0)
+  with pytest.raises(InputError, match="both 0"):
+    config_lib.validate(config)
+
+
+def test_flatten_and_shaping():
+  config = config_lib.default()
+  flat = config_lib.flatten(config)
+  assert flat["data.phantom.preset"] == "demo"
+  assert flat["augmentation.zoom"] == [0.5, 1.5]
+  assert flat["data.remap"] == {}
+  config.data.remap["S1"] = "Sacrum"
+  assert config_lib.flatten(config)["data.remap.S1"] == "Sacrum"
+  assert set(config_lib.FREE_FIELDS) <= flat.keys()
+  shaping = config_lib.shaping(config)
+  assert set(shaping) == (flat.keys() - {"data.remap"} | {"data.remap.S1"}) - (
+    set(config_lib.FREE_FIELDS)
+  )
+
+
+def _code_without_docstrings(path):
+  """A module's attribute accesses and strings, its docstrings left out."""
+  tree = ast.parse(path.read_text())
+  docstrings = set()
+  for node in ast.walk(tree):
+    body = getattr(node, "body", None)
+    if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
+      docstrings.add(id(body[0].value))
+  for node in ast.walk(tree):
+    if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+      yield node.attr
+    elif (
+      isinstance(node, ast.Constant)
+      and isinstance(node.value, str)
+      and id(node) not in docstrings
+    ):
+      yield node.value
+
+
+def test_every_field_is_read_somewhere():
+  files = {*(ROOT / "lumbar_jax").rglob("*.py"), ROOT / "launch.py"}
+  files.remove(ROOT / "lumbar_jax" / "config.py")
+  read = {word for path in files for word in _code_without_docstrings(path)}
+  fields = config_lib.flatten(config_lib.default())
+  assert len(fields) > 30
+  unread = [f for f in fields if f.rpartition(".")[2] not in read]
+  assert unread == []
+
+
+def test_every_module_reads_the_sections_that_exist():
+  """config.SECTION.FIELD anywhere names a field that there is."""
+  sections = config_lib.default().to_dict()
+  pattern = re.compile(r"config\.(\w+)\.(\w+)")
+  wrong = [
+    (path.name, *match)
+    for path in (ROOT / "lumbar_jax").rglob("*.py")
+    for match in pattern.findall(path.read_text())
+    if match[0] in sections
+    and isinstance(sections[match[0]], dict)
+    and match[1] not in sections[match[0]]
+    and match[1] not in ("update", "to_dict", "items")
+  ]
+  assert wrong == []
+
+
+def _import(path):
+  spec = importlib.util.spec_from_file_location(f"config_{path.stem}", path)
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  return module
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_a_config_file_builds_validates_and_says_what_it_is(path):
+  module = _import(path)
+  config = module.get_config()
+  config_lib.validate(config)
+  assert config_lib.flatten(config).keys() >= (
+    config_lib.flatten(config_lib.default()).keys() - {"data.remap"}
+  )
+  doc = module.__doc__
+  assert doc.splitlines()[0].endswith(".")
+  for word in ("Data", "Cost", "Score"):
+    assert re.search(rf"^{word} +\S", doc, re.MULTILINE), word
+  assert f"python launch.py --config=configs/{path.name}" in doc
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_a_config_file_changes_nothing_but_its_own_copy(path):
+  before = config_lib.default().to_json()
+  module = _import(path)
+  first, second = module.get_config(), module.get_config()
+  assert first.to_json() == second.to_json()
+  first.data.root = "elsewhere"
+  assert second.data.root != "elsewhere"
+  assert config_lib.default().to_json() == before
+
+
+def test_there_are_config_files():
+  assert len(CONFIGS) >= 3
+
+
+def test_an_unknown_field_on_the_command_line_names_the_nearest(tmp_path):
+  program = tmp_path / "program.py"
+  program.write_text(
+    "from absl import app\n"
+    "from ml_collections import config_flags\n"
+    "flag = config_flags.DEFINE_config_file('config')\n"
+    "app.run(lambda _: print(flag.value.training.batch_size))\n"
+  )
+
+  def run(argument):
+    return subprocess.run(
+      [
+        sys.executable,
+        str(program),
+        f"--config={ROOT / 'configs' / 'tiny.py'}",
+        argument,
+      ],
+      capture_output=True,
+      text=True,
+      timeout=120,
+      cwd=tmp_path,
+      env={"PYTHONPATH": str(ROOT)},
+    )
+
+  right = run("--config.training.batch_size=12")
+  assert (right.returncode, right.stdout) == (0, "12\n"), right.stderr
+  wrong = run("--config.training.batch_sise=12")
+  assert wrong.returncode != 0
+  assert 'Did you mean "batch_size"' in wrong.stderr

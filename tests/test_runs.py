@@ -1,0 +1,232 @@
+"""A run's folder: recorded, refused where it differs, movable, locked."""
+
+import json
+import multiprocessing
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from lumbar_jax import anatomy, config, runs
+from lumbar_jax.errors import InputError
+from lumbar_jax.files import read_json
+
+
+def _settings(**fields):
+  settings = config.default()
+  settings.data.update(scheme="spider", remap={"L6": "Vertebra"})
+  settings.augmentation.zoom = (0.9, 1.1)
+  for name, value in fields.items():
+    section, _, field = name.partition("__")
+    settings[section][field] = value
+  return settings
+
+
+def test_a_config_comes_back_as_it_was(tmp_path):
+  settings = _settings(training__class_weights=(1.0, 2.0, 3.0, 4.0))
+  runs.open_run(tmp_path, settings)
+  loaded = runs.load_run(tmp_path)
+  assert loaded.config.to_dict() == settings.to_dict()
+  assert isinstance(loaded.config.augmentation.zoom, tuple)
+  assert isinstance(loaded.config.data.channels, tuple)
+  assert loaded.config.data.remap.to_dict() == {"L6": "Vertebra"}
+  assert loaded.scheme == anatomy.SPIDER
+  config.validate(loaded.config)
+
+
+def test_the_same_config_continues(tmp_path):
+  runs.open_run(tmp_path, _settings())
+  written = (tmp_path / "config.json").read_bytes()
+  again = runs.open_run(tmp_path, _settings())
+  assert again.config.to_dict() == _settings().to_dict()
+  assert (tmp_path / "config.json").read_bytes() == written
+
+
+@pytest.mark.parametrize(
+  ("change", "field"),
+  [
+    (dict(model__width=7), r"model\.width = 64, not 7"),
+    (dict(augmentation__zoom=(0.9, 1.2)), r"augmentation\.zoom = .*1\.1.*1\.2"),
+    (dict(training__batch_size=3), r"training\.batch_size = 20, not 3"),
+    (dict(data__masks="other"), r"data\.masks = 'manual_masks', not 'other'"),
+    (dict(data__remap={"L6": "ignore"}), r"data\.remap\.L6 = 'Vertebra'"),
+    (dict(data__remap={"L6": "Vertebra", "T9": "Disc"}), r"data\.remap\.T9"),
+  ],
+)
+def test_another_value_that_shapes_results_is_refused(tmp_path, change, field):
+  runs.open_run(tmp_path, _settings())
+  settings = _settings()
+  if "data__remap" in change:
+    remap = change.pop("data__remap")
+    with settings.unlocked(), settings.ignore_type():
+      settings.data.remap.update(remap)
+  for name, value in change.items():
+    section, _, leaf = name.partition("__")
+    settings[section][leaf] = value
+  with pytest.raises(InputError, match=field) as caught:
+    runs.open_run(tmp_path, settings)
+  assert str(tmp_path / "config.json") in str(caught.value)
+  assert "--workdir" in caught.value.remedy
+
+
+def test_free_fields_may_change(tmp_path):
+  runs.open_run(tmp_path, _settings())
+  other = _settings(
+    data__root="moved",
+    data__num_workers=7,
+    data__cache="elsewhere",
+    training__tensorboard=False,
+    training__checkpoint_every_steps=1,
+  )
+  other.mode = "evaluate"
+  run = runs.open_run(tmp_path, other)
+  assert run.config.data.root == "moved"  # the new value is the one used
+  assert str(run.cache) == "elsewhere"
+
+
+def test_another_scheme_file_of_the_same_name_is_refused(tmp_path):
+  table = tmp_path / "mine" / "dseg.tsv"
+  anatomy.write_dseg_tsv(table, anatomy.SPIDER)
+  settings = _settings(data__scheme=str(table))
+  runs.open_run(tmp_path / "run", settings)
+  table.write_text(table.read_text().replace("Disc", "Disk"))
+  with pytest.raises(InputError, match=r"Disc.* not .*Disk"):
+    runs.open_run(tmp_path / "run", settings)
+
+
+def test_a_bad_config_leaves_no_folder(tmp_path):
+  with pytest.raises(InputError):
+    runs.open_run(tmp_path / "run", _settings(model__width=0))
+  assert not (tmp_path / "run").exists()
+
+
+def test_a_moved_folder_loads(tmp_path):
+  table = tmp_path / "mine" / "dseg.tsv"
+  anatomy.write_dseg_tsv(table, anatomy.PHANTOM)
+  runs.open_run(tmp_path / "a", _settings(data__scheme=str(table)))
+  shutil.rmtree(table.parent)  # the folder holds all that is needed
+  (tmp_path / "b").mkdir()
+  shutil.move(tmp_path / "a", tmp_path / "b" / "c")
+  run = runs.load_run(tmp_path / "b" / "c")
+  assert run.folder == tmp_path / "b" / "c"
+  assert run.scheme.names == anatomy.PHANTOM.names
+  assert run.fold_folder(1) == tmp_path / "b" / "c" / "fold_1"
+  assert run.cache == tmp_path / "b" / "c" / "cache"
+  assert run.thresholds_path(2).is_relative_to(run.fold_folder(2))
+  assert run.thresholds_path().parent == run.folder
+
+
+def test_not_a_runs_folder(tmp_path):
+  with pytest.raises(InputError, match=r"no config\.json"):
+    runs.load_run(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("place", ["new_field", "model"])
+def test_a_field_of_another_version_is_named(tmp_path, place):
+  runs.open_run(tmp_path, _settings())
+  path = tmp_path / "config.json"
+  values = json.loads(path.read_text())
+  if place == "model":
+    values["model"]["new_field"] = 3
+  else:
+    values["new_field"] = 3
+  path.write_text(json.dumps(values))
+  with pytest.raises(InputError, match="new_field"):
+    runs.load_run(tmp_path)
+
+
+def test_folds(tmp_path):
+  run = runs.open_run(tmp_path, _settings(data__num_folds=4))
+  assert list(run.folds) == [0, 1, 2, 3]
+  assert run.check_fold(3) == 3
+  for fold in (-1, 4):
+    with pytest.raises(InputError, match=rf"--fold={fold}.*0 to 3"):
+      run.check_fold(fold)
+
+
+def test_the_environment_is_recorded_once(tmp_path):
+  run = runs.open_run(tmp_path, _settings(data__num_folds=2))
+  runs.record_environment(run, {"sub-1": "aa", "sub-2": "bb"})
+  recorded = read_json(tmp_path / "environment.json")
+  assert recorded["studies"] == {"sub-1": "aa", "sub-2": "bb"}
+  assert set(recorded["versions"]) >= {"jax", "flax", "optax"}
+  assert recorded["seed"] == 0
+  runs.record_environment(run, {"sub-2": "bb", "sub-1": "aa"})
+  assert read_json(tmp_path / "environment.json") == recorded
+
+
+@pytest.mark.parametrize(
+  ("studies", "message"),
+  [
+    ({"sub-1": "aa", "sub-2": "cc"}, "sub-2 is changed"),
+    ({"sub-1": "aa"}, "sub-2 is missing"),
+    ({"sub-1": "aa", "sub-2": "bb", "sub-3": "dd"}, "sub-3 is new"),
+  ],
+)
+def test_other_data_are_refused(tmp_path, studies, message):
+  run = runs.open_run(tmp_path, _settings())
+  runs.record_environment(run, {"sub-1": "aa", "sub-2": "bb"})
+  with pytest.raises(InputError, match=message):
+    runs.record_environment(run, studies)
+
+
+# Takes the lock, says so, and holds it until its input closes.
+_HOLDER = """
+import fcntl, sys
+file = open(sys.argv[1], "w")
+fcntl.flock(file, fcntl.LOCK_EX)
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_second_process_is_kept_out(tmp_path):
+  with runs.locked(tmp_path):
+    pass  # makes the file, and gives it back
+  with subprocess.Popen(
+    [sys.executable, "-c", _HOLDER, str(tmp_path / ".lock")],
+    stdin=subprocess.PIPE,
+    stdout=subprocess.PIPE,
+    text=True,
+  ) as holder:
+    assert holder.stdout.readline() == "held\n"
+    with (
+      pytest.raises(InputError, match="another process") as caught,
+      runs.locked(tmp_path),
+    ):
+      pytest.fail("the lock was given twice")
+    assert str(tmp_path) in str(caught.value)
+    holder.stdin.close()
+    assert holder.wait(30) == 0
+  with runs.locked(tmp_path):  # free again when its holder has ended
+    pass
+
+
+def _try(folder, answer):
+  try:
+    with runs.locked(folder):
+      answer.put("taken")
+  except InputError:
+    answer.put("refused")
+
+
+def test_the_lock_is_held_in_the_block(tmp_path):
+  context = multiprocessing.get_context("spawn")
+  answer = context.Queue()
+  with runs.locked(tmp_path):
+    process = context.Process(target=_try, args=(tmp_path, answer))
+    process.start()
+    assert answer.get(timeout=60) == "refused"
+    process.join()
+
+
+def test_the_lock_is_free_after_an_error(tmp_path):
+  with pytest.raises(KeyError), runs.locked(tmp_path):
+    raise KeyError
+  context = multiprocessing.get_context("spawn")
+  answer = context.Queue()
+  process = context.Process(target=_try, args=(tmp_path, answer))
+  process.start()
+  assert answer.get(timeout=60) == "taken"
+  process.join()
