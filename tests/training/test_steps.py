@@ -26,10 +26,11 @@ class Small(nn.Module):
 
   style: LayerStyle = LayerStyle()
   dropout: float = 0.0
+  label: str = ""
 
   @nn.compact
   def __call__(self, images, train=False):
-    TRACES.append(train)
+    TRACES.append((self.label, train))
     images = images.astype(self.style.dtype)
     skip = ConvNormAct(4, self.style)(images, train)
     x = ConvNormAct(4, self.style)(layers.max_pool(skip), train)
@@ -78,12 +79,12 @@ def four():
 @pytest.fixture(scope="module")
 def plain():
   """With nothing random."""
-  return _engine()
+  return _engine(Small(label="plain"))
 
 
 def _fresh(engine, seed=5, step=0):
   state = engine.create(jax.random.key(0), seed)
-  return state.replace(step=jnp.asarray(step, jnp.int32))
+  return state.replace(step=jax.device_put(np.int32(step), state.step.sharding))
 
 
 def _step(engine, state, batch):
@@ -120,18 +121,17 @@ def test_four_devices_are_one(four):
   np.testing.assert_allclose(sums.update_norm, sums_1.update_norm, rtol=1e-5)
 
 
-def test_the_step_is_traced_once():
-  engine = _engine()
-  state = engine.create(jax.random.key(0), 5)
+def test_steps_are_traced_once(plain):
+  """Whatever other tests have asked of the same functions."""
+  state = plain.create(jax.random.key(0), 5)
+  batches = [sharding.put_batch(_batch(seed), plain.mesh) for seed in range(3)]
+  for batch in batches:
+    state, _ = plain.train_step(state, batch)
+  assert TRACES.count(("plain", True)) == 1
+  plain.eval_step(state.variables, batches[0])
   before = len(TRACES)
-  for seed in range(3):
-    batch = sharding.put_batch(_batch(seed), engine.mesh)
-    state, _ = engine.train_step(state, batch)
-  assert TRACES[before:] == [True]
-  for seed in range(2):
-    batch = sharding.put_batch(_batch(seed), engine.mesh)
-    engine.eval_step(state.variables, batch)
-  assert TRACES[before:] == [True, False]
+  plain.eval_step(state.variables, batches[1])
+  assert len(TRACES) == before
 
 
 def test_sums_and_update_are_of_this_step(plain):
@@ -242,10 +242,10 @@ def test_bfloat16_follows_float32_and_learns(plain):
   np.testing.assert_allclose(np.linalg.norm(a), np.linalg.norm(b), rtol=0.05)
 
   state, losses = _fresh(half), []
-  for _ in range(60):
+  for _ in range(40):
     state, sums = _step(half, state, batch)
     losses.append(sums.loss)
-  assert losses[-1] < 0.75 * losses[0]
+  assert losses[-1] < 0.85 * losses[0]
   kept = (state.params, state.collections)
   assert {x.dtype for x in jax.tree.leaves(kept)} == {np.dtype("float32")}
 
