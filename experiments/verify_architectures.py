@@ -73,7 +73,9 @@ def main(argv: list[str]) -> None:
     print("FAIL" if wrong else "ok  ", name, "; ".join(wrong[:3]), flush=True)
     passed, failed = passed + (not wrong), failed + bool(wrong)
   print(f"{passed} passed, {failed} failed")
-  sys.exit(1 if failed else 0)
+  if not passed + failed:
+    print(f"no entry of {path} matches --only={_ONLY.value}", file=sys.stderr)
+  sys.exit(0 if passed and not failed else 1)
 
 
 if __name__ == "__main__":

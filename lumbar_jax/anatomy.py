@@ -105,7 +105,7 @@ class Scheme:
         raise InputError(
           f"structure {name!r} of the masks' scheme {source.name} has no "
           f"counterpart in scheme {self.name}",
-          f"add --config.data.remap.{name}=NAME with NAME one of "
+          f"give --config.data.remap=\"{{'{name}': 'NAME'}}\" with NAME one of "
           f"{', '.join(self.names)} or ignore",
         )
       table[number] = found

@@ -6,6 +6,7 @@ axes, so that a mask lies on exactly the grid that its image came with.
 """
 
 import dataclasses
+import gzip
 import zlib
 from pathlib import Path
 
@@ -101,6 +102,14 @@ def _check_affine(affine: np.ndarray, path: Path) -> None:
     )
 
 
+def _check_gzip(path: Path) -> None:
+  """Reads a .gz to its checksum, which nibabel stops short of."""
+  if path.suffix == ".gz":
+    with gzip.open(path) as file:
+      while file.read(1 << 22):
+        pass
+
+
 def read_array(image: nib.Nifti1Image, path: Path, dtype) -> np.ndarray:
   """Reads the voxels (a damaged .gz shows only here).
 
@@ -108,6 +117,7 @@ def read_array(image: nib.Nifti1Image, path: Path, dtype) -> np.ndarray:
     InputError: a file cut short, or values that are not finite.
   """
   try:
+    _check_gzip(path)
     array = np.asarray(image.dataobj, dtype=dtype)
   except (OSError, EOFError, ValueError, zlib.error) as error:
     raise InputError(

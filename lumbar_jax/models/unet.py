@@ -1,5 +1,7 @@
 """The one interpreter of a `Topology` (paper 000, section 4.1; Figure 4)."""
 
+import dataclasses
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -165,5 +167,7 @@ class UNet(nn.Module):
       start = encoded[-1:] if self.topology.ds3_from_bottleneck else []
       ds3 = DeepSupervision(self.width, self.style, name="ds3")
       features = ds3([*decoded, *start])[0]
-    logits = conv(self.num_classes, 1, self.style, name="classify")(features)
-    return Outputs(logits.astype(jnp.float32), features)
+    # Scores, and the sums in their bias' gradient, want full precision.
+    precise = dataclasses.replace(self.style, dtype=jnp.float32)
+    logits = conv(self.num_classes, 1, precise, name="classify")(features)
+    return Outputs(logits, features)

@@ -214,7 +214,7 @@ def test_structure_without_counterpart(root):
   table.write_text(table.read_text() + "4\tSpleen\n")
   finding = _only(examine(_settings(root)))
   assert "'Spleen'" in finding.problem
-  assert "--config.data.remap.Spleen" in finding.remedy
+  assert "--config.data.remap=\"{'Spleen':" in finding.remedy
 
 
 def test_missing_pair(root):

@@ -273,3 +273,14 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, coded, monkeypatch):
   monkeypatch.undo()
   assert np.all(read_volume(path).array == 1)
   assert len(list(path.parent.iterdir())) == 1
+
+
+def test_a_gzip_with_a_wrong_checksum_is_refused(tmp_path):
+  path = tmp_path / "flipped.nii.gz"
+  voxels = np.random.default_rng(0).integers(0, 9, (9, 9, 9)).astype(np.uint8)
+  content = nib.Nifti1Image(voxels, np.eye(4)).to_bytes()
+  packed = bytearray(gzip.compress(content))
+  packed[-6] ^= 1  # in the checksum: the stream itself still decodes
+  path.write_bytes(packed)
+  with pytest.raises(InputError, match=r"flipped\.nii\.gz.*damaged"):
+    read_volume(path)
