@@ -7,16 +7,44 @@ from scipy import ndimage
 
 from lumbar_jax.data.volumes import Volume
 
-# In-plane spacing of the pyramid, mm, coarse to fine.
-_RIGID_LEVELS_MM = (4.0, 2.0, 1.0)
-_AFFINE_LEVELS_MM = (2.0, 1.0)
-_NUM_SAMPLES = 20_000
 _NUM_BINS = 32
-_FIELD_MM = 25.0  # smoothness of the receive field
-# (iterations, relaxation, smallest step) for volumes and, where a sample costs
-# less and headers can be wrong by a scale, for single slices.
-_SEARCH = {False: (60, 0.5, 5e-3), True: (200, 0.7, 1e-3)}
 _SEED = 1234
+_FIELD_MM = 25.0  # smoothness of the receive field
+
+
+@dataclasses.dataclass(frozen=True)
+class Level:
+  """One level of the pyramid.
+
+  Attributes:
+    spacing_mm: in plane.
+    num_samples: voxels that the metric is estimated on.
+    num_iterations: at most.
+    relaxation: factor of the step when the direction turns.
+    smallest_step: where the search ends.
+    by_lines: search along one parameter after another (Powell) instead of
+      along the gradient, which stalls where a shift along the spine gains
+      little and rotations gain much.
+  """
+
+  spacing_mm: float
+  num_samples: int = 20_000
+  num_iterations: int = 100
+  relaxation: float = 0.7
+  smallest_step: float = 1e-3
+  by_lines: bool = False
+
+
+# Coarse levels only have to come near; the finest decides.
+_RIGID_LEVELS = (
+  Level(4.0, 8_000, 60, 0.5, 5e-3),
+  Level(2.0, 12_000, 60, 0.5, 5e-3),
+  Level(1.0, 20_000, 60, 0.5, 5e-3),
+  Level(1.0, num_iterations=4, by_lines=True),
+)
+_AFFINE_LEVELS = (Level(1.0),)
+# Single slices: cheaper, and headers can be wrong by a whole scale.
+_FLAT_LEVELS = tuple(Level(s, num_iterations=200) for s in (4.0, 2.0, 1.0))
 
 
 class SearchError(RuntimeError):
@@ -211,31 +239,43 @@ def _matrix(transform, dimension: int) -> np.ndarray:
   return result
 
 
-def _climb(pair: Pair, transform, target_mm: float):
+def _set_optimizer(method, level: Level) -> None:
+  if level.by_lines:
+    method.SetOptimizerAsPowell(
+      numberOfIterations=level.num_iterations,
+      maximumLineIterations=20,
+      stepLength=0.3 * level.spacing_mm,
+      stepTolerance=level.smallest_step,
+      valueTolerance=1e-5,
+    )
+    return
+  method.SetOptimizerAsRegularStepGradientDescent(
+    learningRate=1.0,
+    minStep=level.smallest_step,
+    numberOfIterations=level.num_iterations,
+    relaxationFactor=level.relaxation,
+    gradientMagnitudeTolerance=1e-7,
+    estimateLearningRate=method.Once,
+    maximumStepSizeInPhysicalUnits=level.spacing_mm,
+  )
+
+
+def _climb(pair: Pair, transform, level: Level):
   """Runs one level of the pyramid; changes and returns the transform."""
   import SimpleITK as sitk
 
   # Threads sum in varying order, and only the process-wide setting reaches
   # the metric. Studies run side by side instead (`prepare_studies`).
   sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
-  fixed, moving = _images(pair.at(target_mm))
+  fixed, moving = _images(pair.at(level.spacing_mm))
   method = sitk.ImageRegistrationMethod()
   method.SetMetricAsMattesMutualInformation(_NUM_BINS)
-  portion = min(1.0, _NUM_SAMPLES / fixed.GetNumberOfPixels())
+  portion = min(1.0, level.num_samples / fixed.GetNumberOfPixels())
   method.SetMetricSamplingStrategy(method.RANDOM)
   method.SetMetricSamplingPercentage(portion, _SEED)
   method.SetInterpolator(sitk.sitkLinear)
   method.SetOptimizerScalesFromPhysicalShift()
-  iterations, relaxation, smallest = _SEARCH[pair.flat]
-  method.SetOptimizerAsRegularStepGradientDescent(
-    learningRate=1.0,
-    minStep=smallest,
-    numberOfIterations=iterations,
-    relaxationFactor=relaxation,
-    gradientMagnitudeTolerance=1e-7,
-    estimateLearningRate=method.Once,
-    maximumStepSizeInPhysicalUnits=target_mm,
-  )
+  _set_optimizer(method, level)
   method.SetInitialTransform(transform, inPlace=True)
   try:
     method.Execute(fixed, moving)
@@ -266,8 +306,8 @@ def optimise(pair: Pair, affine: bool) -> tuple[np.ndarray, np.ndarray | None]:
   dimension = 2 if pair.flat else 3
   rigid = sitk.Euler2DTransform() if pair.flat else sitk.Euler3DTransform()
   rigid.SetCenter(_center(pair))
-  for target_mm in _RIGID_LEVELS_MM:
-    _climb(pair, rigid, target_mm)
+  for level in _FLAT_LEVELS if pair.flat else _RIGID_LEVELS:
+    _climb(pair, rigid, level)
   if not affine:
     return _matrix(rigid, dimension), None
   general = sitk.AffineTransform(dimension)
@@ -275,8 +315,8 @@ def optimise(pair: Pair, affine: bool) -> tuple[np.ndarray, np.ndarray | None]:
   general.SetMatrix(rigid.GetMatrix())
   general.SetTranslation(rigid.GetTranslation())
   try:
-    for target_mm in _AFFINE_LEVELS_MM:
-      _climb(pair, general, target_mm)
+    for level in _FLAT_LEVELS[1:] if pair.flat else _AFFINE_LEVELS:
+      _climb(pair, general, level)
   except SearchError:
     return _matrix(rigid, dimension), None
   return _matrix(rigid, dimension), _matrix(general, dimension)

@@ -29,7 +29,7 @@ from lumbar_jax.data.volumes import GRID_TOLERANCE_MM, Volume, read_volume
 from lumbar_jax.errors import InputError
 from lumbar_jax.files import digest, file_digest
 
-VERSION = 1  # raise it when this code, or code it calls, changes its results
+VERSION = 2  # raise it when this code, or code it calls, changes its results
 _FULL_COVERAGE = 0.999  # of the reference grid; less is flagged
 
 
