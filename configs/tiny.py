@@ -14,7 +14,7 @@ def get_config():
   config = config_lib.default()
   config.data.update(
     source="phantom",
-    phantom=dict(preset="tiny", num_patients=6, seed=0),
+    phantom=dict(preset="tiny", num_patients=7, num_unlabelled=1, seed=0),
     registration="none",
     patch_size=64,
     patch_stride=60,

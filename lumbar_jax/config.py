@@ -48,7 +48,12 @@ def _data() -> dict[str, Any]:
     stratify_by=("sex", "manufacturer"),  # columns of participants.tsv
     cache="",  # prepared studies; empty: WORKDIR/cache
     num_workers=2,  # threads that read patches ahead
-    phantom=dict(preset="demo", num_patients=0, seed=0),  # 0: the preset's
+    phantom=dict(
+      preset="demo",  # tiny, demo or paper
+      num_patients=0,  # 0: the preset's
+      num_unlabelled=0,  # the last patients' masks are withheld
+      seed=0,
+    ),
   )
 
 
@@ -159,6 +164,8 @@ class _Rule:
 _RULES = (
   _Rule("mode", allowed=MODES),
   _Rule("data.source", allowed=("mids", "manifest", "phantom")),
+  _Rule("data.phantom.num_patients", low=0),
+  _Rule("data.phantom.num_unlabelled", low=0),
   _Rule("data.registration", allowed=("affine", "rigid", "none")),
   _Rule("data.registration_bound_mm", low=0),
   _Rule("data.normalisation", allowed=("volume", "nonzero")),

@@ -30,7 +30,7 @@ from lumbar_jax.errors import InputError
 from lumbar_jax.files import digest, file_digest
 
 VERSION = 2  # raise it when this code, or code it calls, changes its results
-_FULL_COVERAGE = 0.999  # of the reference grid; less is flagged
+_LEAST_COVERAGE = 0.8  # of the reference grid; less is flagged
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,7 +130,7 @@ def _flags(registration: dict[str, dict]) -> list[str]:
   for channel, record in registration.items():
     if record["verdict"] != "accepted":
       flags.append(f"{channel}: registration {record['verdict']}")
-    if record["coverage"] < _FULL_COVERAGE:
+    if record["coverage"] < _LEAST_COVERAGE:
       flags.append(
         f"{channel}: covers {record['coverage']:.0%} of the reference channel"
       )

@@ -302,3 +302,10 @@ def test_spider_pairs_without_masks(real_data):
   assert all(set(s.images) == {"T1w", "T2w"} for s in found.studies)
   assert not any(study.mask for study in found.studies)
   assert found.mask_scheme is None
+
+
+def test_phantom_withholds_the_last_masks(tmp_path):
+  settings = _settings("", source="phantom")
+  settings.phantom.update(preset="tiny", num_patients=3, num_unlabelled=1)
+  found = find_studies(settings, tmp_path)
+  assert [study.mask is None for study in found.studies] == [False, False, True]

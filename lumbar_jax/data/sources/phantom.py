@@ -1,5 +1,6 @@
 """The phantom: synthetic patients, written as a MIDS tree and read as one."""
 
+import dataclasses
 from pathlib import Path
 
 from absl import logging
@@ -32,7 +33,19 @@ def find(data_config, workdir: str | Path | None, *, make: bool) -> Found:
     remedy = "any mode that trains makes it when it first runs"
     later = Finding(INFO, "the phantom is not made yet", remedy, root)
     return Found((), None, root, (later,))
-  return mids.find(data_config, root)
+  found = mids.find(data_config, root)
+  return _withhold(found, data_config.phantom.num_unlabelled)
+
+
+def _withhold(found: Found, number: int) -> Found:
+  """Returns the last patients without their masks: they play new studies."""
+  patients = sorted({study.patient for study in found.studies})
+  new = set(patients[len(patients) - number :]) if number else set()
+  studies = tuple(
+    dataclasses.replace(study, mask=None) if study.patient in new else study
+    for study in found.studies
+  )
+  return dataclasses.replace(found, studies=studies)
 
 
 def _write(settings, root: Path) -> None:
