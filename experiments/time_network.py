@@ -13,15 +13,15 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-import jax  # noqa: E402
-import numpy as np  # noqa: E402
-from absl import app, flags  # noqa: E402
+import jax
+import numpy as np
+from absl import app, flags
 
-from lumbar_jax import config as config_lib  # noqa: E402
+from lumbar_jax import config as config_lib
 from lumbar_jax import models
-from lumbar_jax.evaluation.scorers import make_scorer  # noqa: E402
-from lumbar_jax.training import engine as engine_lib  # noqa: E402
-from lumbar_jax.training.optimizers import make_optimizer  # noqa: E402
+from lumbar_jax.evaluation.scorers import make_scorer
+from lumbar_jax.training import engine as engine_lib
+from lumbar_jax.training.optimizers import make_optimizer
 
 _NAME = flags.DEFINE_string("name", "U1", "network")
 _WIDTH = flags.DEFINE_integer("width", 64, "channels of the first level")

@@ -14,11 +14,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-import numpy as np  # noqa: E402
-from absl import app, flags  # noqa: E402
+import numpy as np
+from absl import app, flags
 
-from lumbar_jax import models  # noqa: E402
-from lumbar_jax.models import fingerprints  # noqa: E402
+from lumbar_jax import models
+from lumbar_jax.models import fingerprints
 
 _FILE = flags.DEFINE_string(
   "fingerprints",
