@@ -1,0 +1,212 @@
+"""What a report says: the facts in a run's folder, as far as they exist."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lumbar_jax.anatomy import IGNORE, Scheme
+from lumbar_jax.config import default, flatten
+from lumbar_jax.data.prepare import PreparedStudy
+from lumbar_jax.data.splits import Splits, read_splits
+from lumbar_jax.data.volumes import read_volume
+from lumbar_jax.errors import InputError
+from lumbar_jax.evaluation import tables
+from lumbar_jax.evaluation.labelling import read_thresholds
+from lumbar_jax.evaluation.results import AVERAGED, MEAN
+from lumbar_jax.files import read_json
+from lumbar_jax.reports import slices
+from lumbar_jax.runs import Run
+from lumbar_jax.training.writers import read_metrics
+
+Rows = list[dict[str, Any]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+  """What is known of a run; what there is none of is empty.
+
+  Attributes:
+    histories: {fold: lines of its metrics.jsonl}.
+    splits: who is tested on, or None.
+    environment: versions, devices, seed, studies.
+    per_class: rows of per_class.csv.
+    per_study: rows of per_study.csv.
+    thresholds: {"fold 0" or "run": [k]}.
+  """
+
+  histories: dict[int, list[dict[str, Any]]]
+  splits: Splits | None
+  environment: dict[str, Any]
+  per_class: Rows
+  per_study: Rows
+  thresholds: dict[str, Any]
+
+  @property
+  def folds(self) -> list[str]:
+    """Values of the tables' fold column, in order."""
+    return list(dict.fromkeys(row["fold"] for row in self.per_class))
+
+  @property
+  def shown_fold(self) -> str:
+    """The fold whose studies are shown: the averaged scores, if there are."""
+    return AVERAGED if AVERAGED in self.folds else MEAN
+
+  @property
+  def labellings(self) -> list[str]:
+    """The labellings, in order."""
+    return list(dict.fromkeys(row["labelling"] for row in self.per_class))
+
+  @property
+  def labelling(self) -> str:
+    """The labelling of figures that show one: TH, if it was evaluated."""
+    return "TH" if "TH" in self.labellings else "MAP"
+
+  @property
+  def studies(self) -> list[str]:
+    """The evaluated studies, in order of appearance."""
+    return list(dict.fromkeys(row["study"] for row in self.per_study))
+
+
+def gather(run: Run) -> Facts:
+  """Reads what a run's folder has so far.
+
+  Raises:
+    InputError: a file is there and cannot be used.
+  """
+  histories = {f: read_metrics(run.fold_folder(f)) for f in run.folds}
+  splits, environment = (
+    run.folder / f"{name}.json" for name in ("splits", "environment")
+  )
+  per_class, per_study = (
+    tables.read_table(path) if path.is_file() else []
+    for path in (
+      run.folder / "evaluation" / f"{name}.csv"
+      for name in ("per_class", "per_study")
+    )
+  )
+  return Facts(
+    {fold: lines for fold, lines in histories.items() if lines},
+    read_splits(splits)[0] if splits.is_file() else None,
+    read_json(environment) if environment.is_file() else {},
+    per_class,
+    per_study,
+    _thresholds(run),
+  )
+
+
+def _thresholds(run: Run) -> dict[str, Any]:
+  paths = {f"fold {fold}": run.thresholds_path(fold) for fold in run.folds}
+  paths["run"] = run.thresholds_path()
+  return {
+    name: read_thresholds(path, run.scheme)
+    for name, path in paths.items()
+    if path.is_file()
+  }
+
+
+def data_name(run: Run) -> str:
+  """Returns in words which data a run is about; phantoms are never hidden."""
+  data = run.config.data
+  if data.source == "phantom":
+    return "synthetic phantom data"
+  name = Path(data.root or data.manifest).name
+  return f"the data set {name}" if name else "an unnamed data set"
+
+
+def changed_settings(run: Run) -> dict[str, Any]:
+  """Returns the config's fields that differ from the defaults."""
+  usual = flatten(default())
+  return {
+    name: value
+    for name, value in flatten(run.config).items()
+    if name not in usual or usual[name] != value
+  }
+
+
+def prediction_path(run: Run, study: PreparedStudy) -> Path | None:
+  """Returns the predicted label map of a study, the first by name.
+
+  It lies under `predictions/`, names the patient and the session in its path,
+  and ends in `_dseg.nii.gz`.
+  """
+  folder = run.folder / "predictions"
+  wanted = [f"_{name}_" for name in (study.patient, study.session) if name]
+  for path in sorted(folder.rglob("*_dseg.nii.gz")):
+    words = "_".join(("", *path.relative_to(folder).parts))
+    if all(word in words for word in wanted):
+      return path
+  return None
+
+
+def _read_classes(path: Path, scheme: Scheme) -> np.ndarray:
+  """Reads a label map in the scheme's numbers as [n H W] uint8 classes.
+
+  Raises:
+    InputError: not a usable volume, or a number that the scheme has not.
+  """
+  table = np.full(2**16, IGNORE, np.uint8)
+  table[list(scheme.indices)] = np.arange(scheme.num_classes)
+  numbers = read_volume(path, dtype=np.uint16).array
+  classes = table[numbers]
+  if (classes == IGNORE).any():
+    number = numbers[classes == IGNORE].min()
+    raise InputError(
+      f"label {number} is not in scheme {scheme.name}",
+      "evaluate the run again",
+      path=path,
+    )
+  return classes
+
+
+def predicted_slices(
+  run: Run, facts: Facts, studies: Sequence[PreparedStudy]
+) -> tuple[dict[str, list[slices.Case]], list[str]]:
+  """Scores the slices of the evaluated studies that were predicted.
+
+  Returns:
+    {study: its slices}, and what went wrong, as sentences.
+  """
+  found, problems = {}, []
+  evaluated = set(facts.studies)
+  for study in sorted(studies, key=lambda s: s.name):
+    path = prediction_path(run, study)
+    if study.name not in evaluated or study.native_mask is None or not path:
+      continue
+    try:
+      predicted = _read_classes(path, run.scheme)
+    except InputError as error:
+      problems.append(f"{study.name}: {error}")
+      continue
+    if predicted.shape != study.native_mask.shape:
+      problems.append(
+        f"{study.name}: the predicted label map {path.name} has the shape "
+        f"{predicted.shape}, the truth {study.native_mask.shape}."
+      )
+      continue
+    found[study.name] = slices.cases_of(study, predicted, run.scheme)
+  return found, problems
+
+
+def study_flags(
+  run: Run, facts: Facts, studies: Sequence[PreparedStudy]
+) -> dict[str, list[str]]:
+  """Returns {study: what its preparation remarked}, remarked studies only.
+
+  Without prepared studies the cache's entries are read, those that the run's
+  `environment.json` names.
+  """
+  infos: Iterable[tuple[str, Mapping[str, Any]]]
+  if studies:
+    infos = [(study.name, study.info) for study in studies]
+  else:
+    keys = facts.environment.get("studies", {})
+    paths = {n: run.cache / f"{n}-{k}" / "info.json" for n, k in keys.items()}
+    infos = [
+      (name, read_json(path)["info"])
+      for name, path in paths.items()
+      if path.is_file()
+    ]
+  return {n: list(i["flags"]) for n, i in sorted(infos) if i.get("flags")}
