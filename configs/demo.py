@@ -30,7 +30,7 @@ def get_config():
   )
   config.model.update(name="U1", width=12, batchnorm_momentum=0.9)
   config.training.update(
-    num_epochs=14,
+    num_epochs=16,
     batch_size=2,
     optimizer="adam",
     learning_rate=2e-3,

@@ -74,17 +74,17 @@ def bootstrap(
     counts: [p ... k k] confusion counts, one entry a patient. Axes in between
       (folds) are resampled together.
     metric: maps summed counts [samples ... k k] to [samples ...].
-    num_samples: number of resamples.
+    num_samples: number of resamples; 0 draws none.
     level: the share of resamples inside the interval.
     seed: of the resampling; equal seeds draw equal patients.
 
   Returns:
-    The interval, NaN where there are fewer than two patients or the metric is
-    NaN in every resample.
+    The interval, NaN where there are fewer than two patients, no resamples, or
+    the metric is NaN in every resample.
   """
   num_patients = len(counts)
   rng = np.random.default_rng(seed)
-  if num_patients < 2:
+  if num_patients < 2 or not num_samples:
     nothing = np.full_like(metric(counts.sum(0)[None])[0], np.nan)
     return Interval(nothing, nothing, num_patients)
   share = np.full(num_patients, 1 / num_patients)

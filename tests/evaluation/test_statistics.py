@@ -93,6 +93,12 @@ def test_one_patient_has_no_interval():
   assert np.isnan(found.high).all()
 
 
+def test_no_resamples_give_no_interval():
+  found = statistics.bootstrap(make_counts(3), metrics.iou, num_samples=0)
+  assert found.num_patients == 3
+  assert np.isnan(found.low).all()
+
+
 def test_absent_class_is_nan_and_rare_class_is_not():
   counts = np.zeros((4, 3, 3), int)
   counts[:, 0, 0] = 10
