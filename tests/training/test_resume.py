@@ -26,7 +26,7 @@ def launch(tmp_path_factory):
   test is of the checkpoints, not of XLA.
   """
   shared = tmp_path_factory.mktemp("shared")
-  data = phantom.write_dataset(shared / "phantom", "tiny", 6, 0)
+  data = phantom.write_dataset(shared / "phantom", "tiny", 7, 0)
 
   def command(workdir: Path, *extra: str) -> subprocess.Popen:
     return subprocess.Popen(
