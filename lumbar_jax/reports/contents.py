@@ -97,6 +97,11 @@ def gather(run: Run) -> Facts:
   )
 
 
+def select(rows: Rows, **wanted: str) -> Rows:
+  """Returns the rows with these values, for example fold="mean"."""
+  return [r for r in rows if all(r[n] == v for n, v in wanted.items())]
+
+
 def _thresholds(run: Run) -> dict[str, Any]:
   paths = {f"fold {fold}": run.thresholds_path(fold) for fold in run.folds}
   paths["run"] = run.thresholds_path()
@@ -112,7 +117,7 @@ def data_name(run: Run) -> str:
   data = run.config.data
   if data.source == "phantom":
     return "synthetic phantom data"
-  name = Path(data.root or data.manifest).name
+  name = Path(data.root or data.manifest).absolute().name
   return f"the data set {name}" if name else "an unnamed data set"
 
 

@@ -4,77 +4,21 @@ Each function returns a matplotlib Figure that belongs to nobody else (pyplot's
 global state is never touched), so the charts also work in a notebook.
 """
 
-import io
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.image import imread, imsave
 from matplotlib.lines import Line2D
 
 from lumbar_jax.anatomy import Scheme
 from lumbar_jax.evaluation.tables import MEAN_ROWS
+from lumbar_jax.reports.style import LIGHT, Theme, style
 
-DPI = 110
-INK, MUTED, RULE = "#1d2127", "#6b7280", "#d9dce1"
 # Told apart with every common colour blindness (Okabe and Ito 2008).
 FOLD_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00")
-LABELLING_COLORS = {"MAP": "#98a1ad", "TH": "#0b5cad"}
 _CURVES = (("loss", "Loss"), ("accuracy", "Accuracy"), ("iou", "Mean IoU"))
-_STYLE = {
-  "font.size": 8.5,
-  "text.color": INK,
-  "axes.labelcolor": MUTED,
-  "axes.edgecolor": RULE,
-  "axes.titlesize": 9.5,
-  "axes.titlelocation": "left",
-  "axes.spines.top": False,
-  "axes.spines.right": False,
-  "axes.grid": True,
-  "axes.axisbelow": True,
-  "grid.color": "#eceef1",
-  "xtick.color": MUTED,
-  "ytick.color": MUTED,
-  "xtick.labelcolor": INK,
-  "ytick.labelcolor": INK,
-  "xtick.major.size": 0,
-  "ytick.major.size": 0,
-  "legend.frameon": False,
-}
-
-
-@contextmanager
-def style() -> Iterator[None]:
-  """Draws with the reports' fonts and colours inside the block."""
-  with mpl.rc_context(_STYLE):
-    yield
-
-
-def to_png(figure: Figure, dpi: int = DPI) -> bytes:
-  """Returns a figure as PNG, the same bytes for the same figure."""
-  file = io.BytesIO()
-  figure.savefig(
-    file,
-    format="png",
-    dpi=dpi,
-    bbox_inches="tight",
-    pad_inches=0.08,
-    facecolor=figure.get_facecolor(),
-    metadata={"Software": None},
-  )
-  return file.getvalue()
-
-
-def to_jpeg(path: str | os.PathLike, quality: int = 85) -> bytes:
-  """Returns a PNG file as JPEG, a fraction of its size."""
-  file = io.BytesIO()
-  options = {"quality": quality}
-  imsave(file, imread(path), format="jpeg", pil_kwargs=options)
-  return file.getvalue()
 
 
 def best_epoch(lines: Sequence[Mapping[str, Any]]) -> int | None:
@@ -92,25 +36,27 @@ def _series(lines: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
 
 def learning_curves(
   histories: Mapping[int, Sequence[Mapping[str, Any]]],
+  theme: Theme = LIGHT,
 ) -> Figure:
   """Draws loss, accuracy and mean foreground IoU by epoch, folds in colours.
 
   Args:
     histories: {fold: lines of its metrics.jsonl}, at least one line in all.
+    theme: colours.
 
   Returns:
     Training dashed, validation solid; a dot marks each fold's best epoch.
   """
-  with style():
+  with style(theme):
     figure = Figure(figsize=(9.6, 2.9), layout="constrained")
     for axes, (name, title) in zip(figure.subplots(1, 3), _CURVES, strict=True):
       for fold, lines in histories.items():
-        _curve(axes, lines, name, FOLD_COLORS[fold % len(FOLD_COLORS)])
+        _curve(axes, lines, name, _fold_color(fold))
       axes.set(title=title, xlabel="epoch")
       axes.xaxis.get_major_locator().set_params(integer=True)
       axes.margins(x=0.03)
     figure.legend(
-      handles=_curve_legend(histories),
+      handles=_curve_legend(histories, theme),
       loc="outside lower center",
       ncols=len(histories) + 3,
       handlelength=2.2,
@@ -133,51 +79,59 @@ def _curve(axes, lines, name: str, color: str) -> None:
       "o",
       ms=5.5,
       color=color,
-      mec="white",
+      mec=axes.get_facecolor(),
       mew=1,
       zorder=5,
       clip_on=False,
     )
 
 
-def _curve_legend(histories) -> list[Line2D]:
+def _curve_legend(histories, theme: Theme) -> list[Line2D]:
   folds = [
-    Line2D([], [], color=FOLD_COLORS[f % len(FOLD_COLORS)], lw=3, label=label)
-    for f, label in ((fold, f"fold {fold}") for fold in histories)
+    Line2D([], [], color=_fold_color(fold), lw=3, label=f"fold {fold}")
+    for fold in histories
   ]
+  grey = {"color": theme.muted}
   return [
     *folds,
-    Line2D([], [], color=MUTED, ls="--", lw=1, label="training"),
-    Line2D([], [], color=MUTED, lw=1.6, label="validation"),
-    Line2D([], [], color=MUTED, ls="", marker="o", ms=5, label="best epoch"),
+    Line2D([], [], ls="--", lw=1, label="training", **grey),
+    Line2D([], [], lw=1.6, label="validation", **grey),
+    Line2D([], [], ls="", marker="o", ms=5, label="best epoch", **grey),
   ]
 
 
-def class_scores(rows: Sequence[Mapping[str, Any]], scheme: Scheme) -> Figure:
+def _fold_color(fold: int) -> str:
+  return FOLD_COLORS[fold % len(FOLD_COLORS)]
+
+
+def class_scores(
+  rows: Sequence[Mapping[str, Any]], scheme: Scheme, theme: Theme = LIGHT
+) -> Figure:
   """Draws IoU by class with intervals, one row a class, MAP above TH.
 
   Args:
     rows: of per_class.csv, all of one fold (or "mean", "averaged").
     scheme: the classes.
+    theme: colours.
 
   Returns:
     Dots with bootstrap intervals; classes that are absent (NaN) stay empty.
   """
   labels = (*scheme.names, MEAN_ROWS[0])
   labellings = list(dict.fromkeys(row["labelling"] for row in rows))
-  with style():
+  with style(theme):
     figure = Figure(figsize=(6.6, 0.7 + 0.27 * len(labels)))
     axes = figure.subplots()
     for number, labelling in enumerate(labellings):
       shift = 0.3 * (number - (len(labellings) - 1) / 2)
       found = {r["class"]: r for r in rows if r["labelling"] == labelling}
-      color = LABELLING_COLORS.get(labelling, INK)
+      color = theme.accent if labelling == "TH" else theme.muted
       for place, label in enumerate(labels):
         if label in found:
           _interval(axes, place + shift, found[label], color)
       axes.plot([], [], "o", ms=4.5, color=color, label=labelling)
     _class_axis(axes, labels, scheme, _lowest(rows))
-    axes.axhline(len(labels) - 1.5, color=RULE, lw=1)
+    axes.axhline(len(labels) - 1.5, color=theme.rule, lw=1)
     axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1), ncols=2)
   return figure
 
@@ -208,19 +162,22 @@ def _class_axis(axes, labels, scheme: Scheme, lowest: float) -> None:
       "s",
       ms=6,
       color=structure.color,
-      mec=RULE,
+      mec=mpl.rcParams["axes.edgecolor"],
       mew=0.5,
       transform=axes.get_yaxis_transform(),
       clip_on=False,
     )
 
 
-def study_boxes(rows: Sequence[Mapping[str, Any]], scheme: Scheme) -> Figure:
+def study_boxes(
+  rows: Sequence[Mapping[str, Any]], scheme: Scheme, theme: Theme = LIGHT
+) -> Figure:
   """Draws the studies' IoU as one box a class, every study a dot.
 
   Args:
     rows: of per_study.csv, all of one fold and labelling.
     scheme: the classes.
+    theme: colours.
 
   Returns:
     Boxes from quartile to quartile with the median, whiskers to the furthest
@@ -230,7 +187,7 @@ def study_boxes(rows: Sequence[Mapping[str, Any]], scheme: Scheme) -> Figure:
   for row in rows:
     if row["class"] in values and not np.isnan(row["iou"]):
       values[row["class"]].append(row["iou"])
-  with style():
+  with style(theme):
     figure = Figure(figsize=(6.6, 0.5 + 0.27 * len(values)))
     axes = figure.subplots()
     boxes = axes.boxplot(
@@ -240,15 +197,15 @@ def study_boxes(rows: Sequence[Mapping[str, Any]], scheme: Scheme) -> Figure:
       widths=0.6,
       showfliers=False,
       patch_artist=True,
-      medianprops={"color": INK, "lw": 1.4},
-      boxprops={"edgecolor": MUTED, "lw": 0.7},
-      whiskerprops={"color": MUTED, "lw": 0.7},
-      capprops={"color": MUTED, "lw": 0.7},
+      medianprops={"color": theme.ink, "lw": 1.4},
+      boxprops={"edgecolor": theme.muted, "lw": 0.7},
+      whiskerprops={"color": theme.muted, "lw": 0.7},
+      capprops={"color": theme.muted, "lw": 0.7},
     )
     for box, structure in zip(boxes["boxes"], scheme.structures, strict=True):
       box.set_facecolor((*np.divide(structure.rgb, 255), 0.45))
     for place, scores in enumerate(values.values()):
       spread = 0.32 * (np.arange(len(scores)) * 0.618 % 1 - 0.5)
-      axes.plot(scores, place + spread, ".", ms=3.2, color=INK, alpha=0.6)
+      axes.plot(scores, place + spread, ".", ms=3.2, color=theme.ink, alpha=0.6)
     _class_axis(axes, scheme.names, scheme, _lowest(rows))
   return figure

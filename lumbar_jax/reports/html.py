@@ -4,8 +4,6 @@ No script, no link to another file, pictures inside: it can be mailed, opened
 on a phone, printed.
 """
 
-import base64
-import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,32 +15,12 @@ from lumbar_jax.data.prepare import PreparedStudy
 from lumbar_jax.evaluation.results import AVERAGED, MEAN
 from lumbar_jax.evaluation.tables import MEAN_ROWS
 from lumbar_jax.files import write_text
-from lumbar_jax.reports import contents, figures, slices
-from lumbar_jax.reports.contents import Facts
+from lumbar_jax.reports import contents, figures, pictures
+from lumbar_jax.reports.contents import Facts, select
 from lumbar_jax.runs import Run
 
-FILM_DPI = 130
-NUM_EXAMPLES = 3  # held-out studies in the picture of examples
 NAMES_SHOWN = 40  # patients of a part
-NUM_OVERLAYS = 8  # pictures of studies without masks
 _TEMPLATES = Path(__file__).parent / "templates"
-
-
-@dataclasses.dataclass(frozen=True)
-class Picture:
-  """A picture inside the page.
-
-  Attributes:
-    source: data URI.
-    alt: what it shows, for those who cannot see it.
-    caption: what is seen.
-    kind: "chart" (dark ink on white) or "film" (slices on black).
-  """
-
-  source: str
-  alt: str
-  caption: str
-  kind: str = "chart"
 
 
 def write_report(run: Run, studies: Sequence[PreparedStudy] = ()) -> Path:
@@ -116,27 +94,21 @@ def _context(
     "is_phantom": run.config.data.source == "phantom",
     "settings": contents.changed_settings(run),
     "training": _training(run, facts),
-    "curves": _curves(facts),
+    "curves": pictures.learning_curves(facts),
     "headline": _headline(facts),
     "blocks": _blocks(facts),
     "means": _means(facts),
-    "class_chart": _class_chart(run, facts),
+    "class_chart": pictures.class_scores(run, facts),
     "study_rows": _study_rows(facts),
-    "box_chart": _box_chart(run, facts),
-    "examples": _examples(run, cases),
-    "extremes": _extremes(run, cases),
+    "box_chart": pictures.study_boxes(run, facts),
+    "examples": pictures.examples(run, cases),
+    "extremes": pictures.extremes(run, facts, cases),
     "problems": problems,
     "flags": contents.study_flags(run, facts, studies),
     "num_studies": len(facts.environment.get("studies", studies)),
-    "unlabelled": _unlabelled(run, facts),
+    "unlabelled": pictures.unlabelled(run, facts),
     "MEAN_ROWS": MEAN_ROWS,
   }
-
-
-def _picture(image: bytes, alt: str, caption: str, kind="chart") -> Picture:
-  form = "png" if image.startswith(b"\x89PNG") else "jpeg"
-  code = base64.b64encode(image).decode("ascii")
-  return Picture(f"data:image/{form};base64,{code}", alt, caption, kind)
 
 
 def _training(run: Run, facts: Facts) -> list[dict[str, Any]]:
@@ -158,26 +130,10 @@ def _training(run: Run, facts: Facts) -> list[dict[str, Any]]:
   return table
 
 
-def _curves(facts: Facts) -> Picture | None:
-  if not facts.histories:
-    return None
-  return _picture(
-    figures.to_png(figures.learning_curves(facts.histories)),
-    "Line charts of loss, accuracy and mean IoU by epoch, one colour a fold.",
-    "Loss, accuracy and mean foreground IoU on training (dashed) and "
-    "validation patches (solid). The dot is the epoch with the best "
-    "validation accuracy, whose weights are used.",
-  )
-
-
-def _select(rows, **wanted: str) -> list[dict[str, Any]]:
-  return [r for r in rows if all(r[n] == v for n, v in wanted.items())]
-
-
 def _headline(facts: Facts) -> dict[str, Any] | None:
   """Returns the row that the report opens with: paper 000's number."""
   wanted = {"fold": MEAN, "class": MEAN_ROWS[0]}
-  rows = _select(facts.per_class, labelling=facts.labelling, **wanted)
+  rows = select(facts.per_class, labelling=facts.labelling, **wanted)
   return rows[0] if rows else None
 
 
@@ -185,7 +141,7 @@ def _blocks(facts: Facts) -> list[dict[str, Any]]:
   """Returns the tables by class: {"fold", "rows": [(class, {MAP: row})]}."""
   blocks = []
   for fold in (MEAN, AVERAGED):
-    rows = _select(facts.per_class, fold=fold)
+    rows = select(facts.per_class, fold=fold)
     classes = {}
     for row in rows:
       classes.setdefault(row["class"], {})[row["labelling"]] = row
@@ -204,107 +160,18 @@ def _means(facts: Facts) -> list[dict[str, Any]]:
   return list(table.values())
 
 
-def _class_chart(run: Run, facts: Facts) -> Picture | None:
-  rows = _select(facts.per_class, fold=MEAN)
-  if not rows:
-    return None
-  return _picture(
-    figures.to_png(figures.class_scores(rows, run.scheme)),
-    "Dot chart of IoU by class with intervals, MAP and TH.",
-    "IoU by class, the fold models' mean, with 95 % bootstrap intervals over "
-    "patients. The numbers are in the table below.",
-  )
-
-
 def _study_rows(facts: Facts) -> list[dict[str, Any]]:
   """Returns [{"study", class or mean: row}], best mean Dice first."""
-  rows = _select(
+  rows = select(
     facts.per_study, fold=facts.shown_fold, labelling=facts.labelling
   )
   table = {}
   for row in rows:
     line = table.setdefault(row["study"], {"study": row["study"]})
     line[row["class"]] = row
-  values = list(table.values())
-  return sorted(values, key=lambda line: -line[MEAN_ROWS[0]]["dice"])
 
+  def rank(line: dict[str, Any]) -> float:
+    dice = line[MEAN_ROWS[0]]["dice"]
+    return 1.0 if np.isnan(dice) else -dice
 
-def _box_chart(run: Run, facts: Facts) -> Picture | None:
-  rows = _select(
-    facts.per_study, fold=facts.shown_fold, labelling=facts.labelling
-  )
-  if not rows:
-    return None
-  return _picture(
-    figures.to_png(figures.study_boxes(rows, run.scheme)),
-    "Box plot of each study's IoU by class.",
-    f"IoU by class over the {len(facts.studies)} studies ({facts.labelling}). "
-    "Box: quartiles and median; whiskers: the furthest study within 1.5 box "
-    "lengths; dots: studies.",
-  )
-
-
-def _film(run: Run, cases, words, alt: str, caption: str) -> Picture:
-  channels = run.config.data.channels
-  figure = slices.draw_cases(cases, run.scheme, channels, words)
-  return _picture(figures.to_png(figure, FILM_DPI), alt, caption, "film")
-
-
-def _examples(
-  run: Run, cases: Mapping[str, Sequence[slices.Case]]
-) -> Picture | None:
-  shown = [slices.telling(c) for c in list(cases.values())[:NUM_EXAMPLES]]
-  if not shown:
-    return None
-  return _film(
-    run,
-    shown,
-    (),
-    "Slices with truth, prediction and errors: "
-    + "; ".join(map(slices.title, shown)),
-    f"Of the first {len(shown)} evaluated studies by name, the slice with the "
-    "most classes: not chosen by score.",
-  )
-
-
-def _extremes(
-  run: Run, cases: Mapping[str, Sequence[slices.Case]]
-) -> Picture | None:
-  chosen = slices.choose(list(cases.values()))
-  if not chosen:
-    return None
-  shown = list(chosen.values())
-  return _film(
-    run,
-    shown,
-    list(chosen),
-    "; ".join(f"{w}: {slices.title(c)}" for w, c in chosen.items()),
-    "Chosen by mean foreground Dice among the slices with at least half the "
-    "foreground of the fullest slice of their study. Errors: wrong pixels in "
-    "the colour of what is there, white where nothing is there. Superior is "
-    "up, anterior (A) left; the bar is 5 cm long.",
-  )
-
-
-def _unlabelled(run: Run, facts: Facts) -> dict[str, Any]:
-  """Returns pictures of studies without masks, and the paths of the others."""
-  folder = run.folder / "predictions"
-  paths = {
-    path.name.removesuffix("overlay.png"): path
-    for path in sorted(folder.rglob("*_overlay.png"))
-  }
-  paths = [  # those that were scored are among the slices already
-    path
-    for name, path in paths.items()
-    if not any(name.startswith(f"{study}_") for study in facts.studies)
-  ]
-  left_out = [p.relative_to(run.folder).as_posix() for p in paths]
-  shown = [_overlay(path) for path in paths[:NUM_OVERLAYS]]
-  return {"shown": shown, "left_out": left_out[NUM_OVERLAYS:]}
-
-
-def _overlay(path: Path) -> Picture:
-  """Returns a predicted study's picture, as JPEG to keep the page small."""
-  name = path.name.removesuffix("_overlay.png")
-  alt = f"Slices of {name} with the predicted classes over them"
-  return _picture(figures.to_jpeg(path), alt, name, "film")
+  return sorted(table.values(), key=rank)

@@ -1,0 +1,329 @@
+import dataclasses
+import html.parser
+import re
+
+import matplotlib.image
+import numpy as np
+import pytest
+import reports_fakes as fakes
+
+from lumbar_jax.anatomy import Scheme, Structure
+from lumbar_jax.errors import InputError
+from lumbar_jax.evaluation import tables
+from lumbar_jax.evaluation.tables import MEAN_ROWS
+from lumbar_jax.files import write_json, write_text
+from lumbar_jax.reports import contents, pictures
+from lumbar_jax.reports.html import write_report
+
+
+class Page(html.parser.HTMLParser):
+  """The parts of a page that the tests look at."""
+
+  VOID = frozenset({"meta", "img", "source", "br"})
+
+  def __init__(self, path):
+    super().__init__()
+    self.source = path.read_text(encoding="utf-8")
+    self.images, self.links, self.tables = [], [], []
+    self.words, self.open, self.unbalanced = [], [], []
+    self.feed(self.source)
+    self.text = re.sub(r"\s+", " ", " ".join(self.words))
+
+  def handle_starttag(self, tag, attrs):
+    attrs = dict(attrs)
+    if tag not in self.VOID:
+      self.open.append(tag)
+    if tag == "img":
+      self.images.append(attrs)
+    self.links += [attrs[n] for n in ("src", "srcset", "href") if n in attrs]
+    if tag == "table":
+      self.tables.append([])
+    elif tag == "tr":
+      self.tables[-1].append([])
+    elif tag in ("th", "td"):
+      self.tables[-1][-1].append("")
+
+  def handle_endtag(self, tag):
+    if self.open.pop() != tag:
+      self.unbalanced.append(tag)
+
+  def handle_data(self, data):
+    if "style" in self.open:
+      return
+    self.words.append(data)
+    if {"td", "th"} & set(self.open):
+      self.tables[-1][-1][-1] += data.strip() + " "
+
+  def table(self, first: str):
+    """Returns {first cell: other cells} of tables with this heading."""
+    return [
+      {r[0].strip(): [cell.strip() for cell in r[1:]] for r in table}
+      for table in self.tables
+      if any(row[0].strip() == first for row in table)
+    ]
+
+
+def full_run(folder, **settings):
+  """Returns a finished run and its studies."""
+  run = fakes.fake_run(folder, **settings)
+  size = run.scheme.num_classes
+  studies = [
+    fakes.fake_study(f"sub-0{n}_ses-1", fakes.truth_of(n, size))
+    for n in range(3)
+  ]
+  for fold in range(2):
+    fakes.write_history(run, fold, (0.3, 0.8, 0.6))
+  fakes.write_evaluation(run, studies, ("0", "1", "averaged"))
+  fakes.write_rest(run, studies)
+  for number, study in enumerate(studies):
+    wrong = np.roll(study.native_mask, number, axis=1)
+    fakes.write_prediction(run, study, wrong)
+  return run, studies
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+  run, studies = full_run(tmp_path_factory.mktemp("finished"))
+  picture = np.zeros((20, 30, 3), np.uint8)
+  folder = run.folder / "predictions"
+  for name in ("sub-77_ses-1_acq-sag", "sub-01_ses-1_acq-sag"):
+    matplotlib.image.imsave(folder / f"{name}_overlay.png", picture)
+  flag = "T1w: registration refused <by 20 mm>"
+  studies[1] = dataclasses.replace(studies[1], info={"flags": [flag]})
+  return run, studies, Page(write_report(run, studies))
+
+
+class TestFinishedRun:
+  def test_the_page_needs_no_other_file(self, finished):
+    _, _, page = finished
+    assert page.links
+    assert all(link.startswith("data:image/") for link in page.links)
+    assert not re.search(r"https?://|<script|@import|url\(", page.source)
+
+  def test_every_tag_is_closed(self, finished):
+    page = finished[2]
+    assert (page.open, page.unbalanced) == ([], [])
+
+  def test_every_picture_has_words(self, finished):
+    page = finished[2]
+    assert len(page.images) == 3 + 2 + 1  # charts, films, unlabelled
+    assert all(len(image["alt"]) > 20 for image in page.images)
+
+  @pytest.mark.parametrize(("place", "fold"), [(0, "mean"), (1, "averaged")])
+  def test_numbers_are_those_of_per_class_csv(self, finished, place, fold):
+    run, _, page = finished
+    shown = page.table("Class")[place]
+    rows = tables.read_table(run.folder / "evaluation" / "per_class.csv")
+    for name in (*run.scheme.names, *MEAN_ROWS):
+      cells = []
+      for labelling in ("MAP", "TH"):
+        (row,) = contents.select(
+          rows, fold=fold, labelling=labelling, **{"class": name}
+        )
+        for metric in ("iou", "dice"):
+          span = f"{row[f'{metric}_low']:.3f}–{row[f'{metric}_high']:.3f}"
+          cells.append(f"{row[metric]:.3f} {span}")
+        cells += [f"{row['precision']:.3f}", f"{row['recall']:.3f}"]
+      assert [" ".join(cell.split()) for cell in shown[name]] == cells
+
+  def test_studies_are_ranked_and_are_those_of_per_study_csv(self, finished):
+    run, _, page = finished
+    (table,) = page.table("Study")[:1]
+    rows = contents.select(
+      tables.read_table(run.folder / "evaluation" / "per_study.csv"),
+      fold="averaged",
+      labelling="TH",
+    )
+    for name in ("sub-00_ses-1", "sub-01_ses-1", "sub-02_ses-1"):
+      of = {r["class"]: r for r in contents.select(rows, study=name)}
+      wanted = [f"{of[MEAN_ROWS[0]][m]:.3f}" for m in ("dice", "iou")]
+      wanted += [f"{of[c]['iou']:.3f}" for c in run.scheme.names]
+      assert table[name] == wanted
+    dice = [float(cells[0]) for cells in list(table.values())[1:]]
+    assert dice == sorted(dice, reverse=True)
+
+  def test_both_ways_of_joining_folds_are_named(self, finished):
+    (means,) = finished[2].table("Model")
+    assert list(means)[2:] == [
+      *("fold 0", "fold 1", "fold models’ mean", "folds’ averaged scores")
+    ]
+
+  def test_best_epochs_count_from_one(self, finished):
+    table = finished[2].table("Fold")[0]
+    assert table["0"] == ["3 of 3", "2", "0.800", "0.400"]
+
+  def test_data_splits_flags_and_thresholds_are_there(self, finished):
+    _, _, page = finished
+    assert "the data set Spines" in page.text
+    assert "phantom" not in page.text
+    parts = page.table("Part")[0]
+    assert parts["test"] == ["3", "sub-00, sub-01, sub-02"]
+    assert parts["validation of fold 1"] == ["2", "sub-91, sub-92"]
+    (thresholds,) = page.table("Class")[2:]
+    assert thresholds["Canal"] == ["0.95"] * 3
+    flags = page.table("Study")[1]
+    assert flags["sub-01_ses-1"] == ["T1w: registration refused <by 20 mm>"]
+
+  def test_best_median_and_worst_slices_are_the_predictions_own(self, finished):
+    alt = next(i["alt"] for i in finished[2].images if "worst:" in i["alt"])
+    names = re.findall(r"(best|median|worst): (sub-0\d)", alt)
+    assert names == [
+      *(("best", "sub-00"), ("median", "sub-01"), ("worst", "sub-02"))
+    ]
+    assert "Dice 1.000" in alt
+
+  def test_only_unscored_studies_are_in_the_gallery(self, finished):
+    alts = [image["alt"] for image in finished[2].images]
+    assert sum("sub-77" in alt for alt in alts) == 1
+    assert not any("predicted classes" in a and "sub-01" in a for a in alts)
+
+  def test_the_file_is_small_and_the_same_each_time(self, finished):
+    run, studies, page = finished
+    assert len(page.source) < 5_000_000
+    assert write_report(run, studies).read_text("utf-8") == page.source
+
+
+def test_a_new_run_has_a_report(tmp_path):
+  page = Page(write_report(fakes.fake_run(tmp_path)))
+  assert page.images == []
+  assert page.tables  # the settings
+  for sentence in (
+    *("No epoch has been finished yet", "Nothing has been evaluated yet"),
+    *("The patients are not split yet", "No thresholds have been tuned"),
+    *("There are no pictures", "None was predicted", "No study is flagged"),
+  ):
+    assert sentence in page.text
+
+
+def test_one_trained_fold_without_evaluation(tmp_path):
+  run = fakes.fake_run(tmp_path)
+  fakes.write_history(run, 1, (0.5,))
+  page = Page(write_report(run))
+  assert len(page.images) == 1
+  table = page.table("Fold")[0]
+  assert table["0"] == ["0 of 3", "–", "–", "–"]
+  assert table["1"][:2] == ["1 of 3", "1"]
+
+
+def test_one_evaluated_fold_without_test_patients(tmp_path):
+  run = fakes.fake_run(tmp_path)
+  study = fakes.fake_study("sub-01_ses-1", fakes.truth_of(1, 4))
+  fakes.write_evaluation(run, [study], ("0",))
+  fakes.write_rest(run, [])
+  page = Page(write_report(run, [study]))
+  (means,) = page.table("Model")
+  assert list(means)[2:] == ["fold 0", "fold models’ mean"]
+  # One patient: no intervals, and none is made up.
+  assert all("–" not in cell for cell in means["fold 0"])
+  assert "There are no test patients" in page.text
+
+
+def test_phantoms_are_told_from_patients(tmp_path):
+  run, studies = full_run(tmp_path, source="phantom", scheme="midas12")
+  page = Page(write_report(run, studies))
+  assert "Measured on synthetic phantom data." in page.text
+  assert "the data set" not in page.text
+  assert list(page.table("Class")[0])[2:14] == list(run.scheme.names)
+
+
+def test_absent_classes_show_a_dash(tmp_path):
+  run = fakes.fake_run(tmp_path)
+  study = fakes.fake_study("sub-01_ses-1", fakes.truth_of(1, 3))
+  fakes.write_evaluation(run, [study], ("0",))
+  page = Page(write_report(run, [study]))
+  assert page.table("Class")[0]["Canal"] == ["–"] * 8
+  assert page.table("Study")[0]["sub-01_ses-1"][-1] == "–"
+  assert "nan" not in page.text.lower().split()
+
+
+def test_names_are_escaped(tmp_path):
+  scheme = "\n".join(("index\tname", "0\tBackground", "1\tA<b>&\"'"))
+  write_text(tmp_path / "own" / "dseg.tsv", scheme + "\n")
+  run = fakes.fake_run(
+    tmp_path / "run",
+    scheme=str(tmp_path / "own" / "dseg.tsv"),
+    root="/data/<img src=x>",
+  )
+  study = fakes.fake_study("sub-<i>_ses-1", fakes.truth_of(1, 2))
+  fakes.write_evaluation(run, [study], ("0",))
+  page = Page(write_report(run))
+  assert "the data set <img src=x>" in page.text  # as text, after parsing
+  assert "A<b>&\"'" in page.table("Class")[0]
+  assert "sub-<i>_ses-1" in page.table("Study")[0]
+  assert not {"<i>", "<img src=x>", "<b>&"} & set(
+    re.findall(r"<i>|<img src=x>|<b>&", page.source)
+  )
+
+
+def test_predictions_on_another_grid_are_left_out_and_named(tmp_path):
+  run, studies = full_run(tmp_path)
+  fakes.write_prediction(run, studies[0], studies[0].native_mask[:, 1:])
+  page = Page(write_report(run, studies))
+  assert "Not shown: sub-00_ses-1:" in page.text
+  worst = next(i["alt"] for i in page.images if "worst:" in i["alt"])
+  assert "sub-00" not in worst
+
+
+def test_predictions_with_unknown_labels_are_left_out_and_named(tmp_path):
+  run, studies = full_run(tmp_path)
+  fakes.write_prediction(run, studies[2], studies[2].native_mask + 1)
+  page = Page(write_report(run, studies))
+  assert "label 4 is not in scheme spider" in page.text
+
+
+def test_predictions_are_read_in_the_schemes_numbers(tmp_path):
+  run, studies = full_run(tmp_path)
+  structures = tuple(Structure(n, "#101010") for n in ("Back", *"abc"))
+  scheme = Scheme("own", structures, (0, 1, 201, 300))
+  facts = contents.gather(run)
+  run = dataclasses.replace(run, scheme=scheme)
+  numbers = np.array(scheme.indices, np.uint16)[studies[0].native_mask]
+  fakes.write_prediction(run, studies[0], numbers)
+  cases, _ = contents.predicted_slices(run, facts, studies[:1])
+  assert [case.dice for case in cases["sub-00_ses-1"]] == [1.0] * 5
+
+
+def test_patients_with_names_alike_keep_their_own_predictions(tmp_path):
+  run = fakes.fake_run(tmp_path)
+  studies = [
+    fakes.fake_study(name, fakes.truth_of(0, 4))
+    for name in ("sub-10_ses-1", "sub-1_ses-10", "sub-1_ses-1")
+  ]
+  for study in studies[:2]:
+    fakes.write_prediction(run, study, study.native_mask)
+  found = [contents.prediction_path(run, study) for study in studies]
+  assert [p and p.name for p in found] == [
+    *("sub-10_ses-1_acq-sag_dseg.nii.gz", "sub-1_ses-10_acq-sag_dseg.nii.gz"),
+    None,
+  ]
+
+
+def test_flags_come_from_the_cache_without_studies(tmp_path):
+  run = fakes.fake_run(tmp_path)
+  environment = {"studies": {"a_1": "k", "b": "x"}}
+  write_json(run.folder / "environment.json", environment)
+  for name, flags in (("a_1-k", ["T1w: refused"]), ("a_1-old", ["stale"])):
+    write_json(run.cache / name / "info.json", {"info": {"flags": flags}})
+  facts = contents.gather(run)
+  assert contents.study_flags(run, facts, ()) == {"a_1": ["T1w: refused"]}
+
+
+def test_a_damaged_table_is_named(tmp_path):
+  run = fakes.fake_run(tmp_path)
+  write_text(run.folder / "evaluation" / "per_class.csv", "a,b\n1,2\n")
+  with pytest.raises(InputError, match=r"per_class.csv: columns a, b"):
+    write_report(run)
+  assert not (run.folder / "report.html").exists()
+
+
+def test_of_many_overlays_the_rest_are_listed(tmp_path):
+  run = fakes.fake_run(tmp_path)
+  folder = run.folder / "predictions"
+  folder.mkdir()
+  for number in range(pictures.NUM_OVERLAYS + 1):
+    matplotlib.image.imsave(
+      folder / f"s{number}_overlay.png", np.zeros((4, 4, 3), np.uint8)
+    )
+  page = Page(write_report(run))
+  assert len(page.images) == pictures.NUM_OVERLAYS
+  assert "predictions/s8_overlay.png" in page.text
