@@ -128,18 +128,30 @@ def map_labels(
   Raises:
     InputError: a number that the table does not know.
   """
-  numbers, inverse = np.unique(labels, return_inverse=True)
   known = {IGNORE: IGNORE, **table}
-  unknown = [n for n in numbers.tolist() if n not in known]
-  if unknown:
-    raise InputError(
-      f"label {unknown[0]:g} is not in the masks' scheme "
-      f"(known: {', '.join(f'{n:g}' for n in sorted(table))})",
-      "list it in the derivative's dseg.tsv, or correct the mask",
-      path=path,
-    )
-  classes = np.array([known[n] for n in numbers.tolist()], np.uint8)
-  return classes[inverse].reshape(labels.shape)
+  whole = labels.astype(np.int64)
+  if not np.array_equal(whole, labels):
+    raise _unknown(labels[whole != labels].flat[0], table, path)
+  if not whole.size:
+    return whole.astype(np.uint8)
+  # A table from number to class: np.unique would sort every voxel.
+  low = int(whole.min())
+  present = np.flatnonzero(np.bincount(whole.ravel() - low)) + low
+  for number in present.tolist():
+    if number not in known:
+      raise _unknown(number, table, path)
+  lookup = np.zeros(int(present[-1]) - low + 1, np.uint8)
+  lookup[present - low] = [known[number] for number in present.tolist()]
+  return lookup[whole - low]
+
+
+def _unknown(number: float, table: Mapping[int, int], path) -> InputError:
+  return InputError(
+    f"label {number:g} is not in the masks' scheme "
+    f"(known: {', '.join(f'{n:g}' for n in sorted(table))})",
+    "list it in the derivative's dseg.tsv, or correct the mask",
+    path=path,
+  )
 
 
 LEVELS = ("L1", "L2", "L3", "L4", "L5")

@@ -1,6 +1,7 @@
 """Training one fold: epochs, validation, checkpoints, resuming."""
 
 import hashlib
+import time
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,9 @@ class FoldTrainer:
     try:
       with Progress(f"fold {self._fold}, epochs", num_epochs) as progress:
         while not self.done:
+          start = time.monotonic()
           scalars = self._epoch(progress)
+          scalars["time_s"] = round(time.monotonic() - start, 3)
           writer.write(self.position.epoch, scalars)
           self._finish_epoch(scalars)
           progress.update(self.position.epoch, _summary(scalars))

@@ -1,6 +1,7 @@
 """Metric writers: JSON lines, and TensorBoard beside them."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ from lumbar_jax.files import write_text
 class MetricWriter:
   """Writes one line an epoch to `metrics.jsonl`, and TensorBoard scalars.
 
-  The file is replaced as a whole, so it is never cut in a line.
+  The file is replaced as a whole, so it is never cut in a line. NaN (a class
+  that is absent) is written as null, which every JSON reader takes.
   """
 
   def __init__(self, folder: Path, *, first_epoch: int, tensorboard: bool):
@@ -30,7 +32,7 @@ class MetricWriter:
   def write(self, epoch: int, scalars: dict[str, float]) -> None:
     """Adds an epoch's scalars, named like "val/iou/Vert"."""
     self._lines.append({"epoch": epoch, **scalars})
-    text = "".join(json.dumps(line) + "\n" for line in self._lines)
+    text = "".join(map(_to_line, self._lines))
     write_text(self._path, text)
     if self._board is not None:
       for name, value in scalars.items():
@@ -42,9 +44,23 @@ class MetricWriter:
       self._board.close()
 
 
+def _to_line(scalars: dict[str, Any]) -> str:
+  plain = {
+    k: None if isinstance(v, float) and math.isnan(v) else v
+    for k, v in scalars.items()
+  }
+  return json.dumps(plain, allow_nan=False) + "\n"
+
+
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-  """Returns the lines of a fold's `metrics.jsonl`, [] if there is none."""
+  """Returns the lines of a fold's `metrics.jsonl`, [] if there is none.
+
+  What was absent is NaN again.
+  """
   path = Path(folder) / "metrics.jsonl"
   if not path.is_file():
     return []
-  return [json.loads(line) for line in path.read_text().splitlines() if line]
+  lines = [json.loads(line) for line in path.read_text().splitlines() if line]
+  return [
+    {k: math.nan if v is None else v for k, v in line.items()} for line in lines
+  ]

@@ -168,3 +168,13 @@ def test_metrics_are_cut_back_to_the_checkpoint(tmp_path):
   again = MetricWriter(tmp_path, first_epoch=1, tensorboard=False)
   again.write(1, {"val/loss": 7.0})
   assert [x["val/loss"] for x in read_metrics(tmp_path)] == [0.0, 7.0]
+
+
+def test_absent_classes_are_null_in_the_file_and_nan_when_read(tmp_path):
+  writer = MetricWriter(tmp_path, first_epoch=0, tensorboard=False)
+  writer.write(0, {"val/iou/Disc": float("nan"), "val/loss": 1.5})
+  text = (tmp_path / "metrics.jsonl").read_text()
+  assert text == '{"epoch": 0, "val/iou/Disc": null, "val/loss": 1.5}\n'
+  (line,) = read_metrics(tmp_path)
+  assert np.isnan(line["val/iou/Disc"])
+  assert line["val/loss"] == 1.5
