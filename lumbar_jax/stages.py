@@ -14,7 +14,8 @@ from absl import logging
 from lumbar_jax.data.pipeline import PatchSource
 from lumbar_jax.data.prepare import PreparedStudy, prepare_studies
 from lumbar_jax.data.sources import find_studies
-from lumbar_jax.data.splits import Splits, load_or_make_splits
+from lumbar_jax.data.splits import Splits
+from lumbar_jax.data.splits_file import load_or_make_splits
 from lumbar_jax.data.studies import Study
 from lumbar_jax.errors import InputError
 from lumbar_jax.evaluation import tables

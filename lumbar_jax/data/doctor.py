@@ -24,11 +24,8 @@ from lumbar_jax.data.sources.found import (
   Finding,
   finding_of,
 )
-from lumbar_jax.data.splits import (
-  load_or_make_splits,
-  make_splits,
-  read_splits,
-)
+from lumbar_jax.data.splits import make_splits
+from lumbar_jax.data.splits_file import load_or_make_splits, read_splits
 from lumbar_jax.data.studies import Study
 from lumbar_jax.errors import InputError
 

@@ -10,7 +10,8 @@ import numpy as np
 from lumbar_jax.anatomy import IGNORE, Scheme
 from lumbar_jax.config import default, flatten
 from lumbar_jax.data.prepare import PreparedStudy
-from lumbar_jax.data.splits import Splits, read_splits
+from lumbar_jax.data.splits import Splits
+from lumbar_jax.data.splits_file import read_splits
 from lumbar_jax.data.volumes import read_volume
 from lumbar_jax.errors import InputError
 from lumbar_jax.evaluation import tables

@@ -9,7 +9,7 @@ import pytest
 
 from lumbar_jax import config
 from lumbar_jax.data.doctor import examine, format_report
-from lumbar_jax.data.splits import load_or_make_splits
+from lumbar_jax.data.splits_file import load_or_make_splits
 from lumbar_jax.data.studies import Study
 
 SHAPE = (6, 7, 5)

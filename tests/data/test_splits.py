@@ -8,12 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from lumbar_jax.data.splits import (
-  Splits,
-  load_or_make_splits,
-  make_splits,
-  read_splits,
-)
+from lumbar_jax.data.splits import Splits, make_splits
+from lumbar_jax.data.splits_file import load_or_make_splits, read_splits
 from lumbar_jax.data.studies import Study
 from lumbar_jax.errors import InputError
 
