@@ -15,6 +15,7 @@ from lumbar_jax.data.prepare import PreparedStudy
 from lumbar_jax.evaluation.results import AVERAGED, MEAN
 from lumbar_jax.evaluation.tables import MEAN_ROWS
 from lumbar_jax.files import write_text
+from lumbar_jax.progress import duration
 from lumbar_jax.reports import contents, figures, pictures
 from lumbar_jax.reports.contents import Facts, select
 from lumbar_jax.runs import Run
@@ -112,16 +113,18 @@ def _context(
 
 
 def _training(run: Run, facts: Facts) -> list[dict[str, Any]]:
-  """Returns how far each fold is, and its best epoch's validation scores."""
+  """Returns how far each fold is, its time, and its best epoch's scores."""
   table = []
   for fold in run.folds:
     lines = facts.histories.get(fold, [])
     best = figures.best_epoch(lines)
+    seconds = sum(line.get("time_s", 0.0) for line in lines)
     chosen = lines[best] if best is not None else {}
     table.append(
       {
         "fold": fold,
         "epochs": len(lines),
+        "time": duration(seconds) if seconds else "–",
         "best": None if best is None else chosen["epoch"] + 1,
         "accuracy": chosen.get("val/accuracy", np.nan),
         "iou": chosen.get("val/iou", np.nan),

@@ -61,11 +61,11 @@ def write_prediction(run: runs.Run, study, labels: np.ndarray) -> Path:
 
 
 def write_history(run: runs.Run, fold: int, accuracies) -> None:
-  """Writes a fold's metrics.jsonl with these validation accuracies."""
+  """Writes a fold's metrics.jsonl: these accuracies, 25 s an epoch."""
   lines = [
     {"epoch": epoch}
     | {f"{part}/loss": 1 / (epoch + 1) for part in ("train", "val")}
-    | {"train/accuracy": 0.5, "train/iou": 0.4}
+    | {"train/accuracy": 0.5, "train/iou": 0.4, "time_s": 25.0}
     | {"val/accuracy": accuracy, "val/iou": accuracy / 2}
     for epoch, accuracy in enumerate(accuracies)
   ]

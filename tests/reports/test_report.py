@@ -150,7 +150,7 @@ class TestFinishedRun:
 
   def test_best_epochs_count_from_one(self, finished):
     table = finished[2].table("Fold")[0]
-    assert table["0"] == ["3 of 3", "2", "0.800", "0.400"]
+    assert table["0"] == ["3 of 3", "1 min 15 s", "2", "0.800", "0.400"]
 
   def test_data_splits_flags_and_thresholds_are_there(self, finished):
     _, _, page = finished
@@ -201,8 +201,8 @@ def test_one_trained_fold_without_evaluation(tmp_path):
   page = Page(write_report(run))
   assert len(page.images) == 1
   table = page.table("Fold")[0]
-  assert table["0"] == ["0 of 3", "–", "–", "–"]
-  assert table["1"][:2] == ["1 of 3", "1"]
+  assert table["0"] == ["0 of 3", "–", "–", "–", "–"]
+  assert table["1"][:3] == ["1 of 3", "25 s", "1"]
 
 
 def test_one_evaluated_fold_without_test_patients(tmp_path):
