@@ -18,6 +18,7 @@ import numpy as np
 from scipy import ndimage
 
 from lumbar_jax.data import alignment
+from lumbar_jax.data.grids import Pair
 from lumbar_jax.data.volumes import Volume
 from lumbar_jax.errors import InputError, did_you_mean
 
@@ -117,7 +118,7 @@ def mutual_information(
   return float((joint[filled] * np.log(joint[filled] / product[filled])).sum())
 
 
-def _compare(pair: alignment.Pair, transform: np.ndarray):
+def _compare(pair: Pair, transform: np.ndarray):
   """Returns the metric of the headers and of a transform, same samples.
 
   Third comes the part of the headers' overlap that both share.
@@ -138,7 +139,7 @@ def _compare(pair: alignment.Pair, transform: np.ndarray):
   return before, after, float(shared.sum() / fields[0].sum())
 
 
-def _displacement_mm(pair: alignment.Pair, transform) -> tuple[float, float]:
+def _displacement_mm(pair: Pair, transform) -> tuple[float, float]:
   """Returns the (mean, largest) shift of body voxels."""
   points = np.argwhere(pair.body()) * pair.fixed.spacing_mm
   shift = points @ (transform[:3, :3] - np.eye(3)).T + transform[:3, 3]
@@ -146,7 +147,7 @@ def _displacement_mm(pair: alignment.Pair, transform) -> tuple[float, float]:
   return float(length.mean()), float(length.max())
 
 
-def _judge(pair: alignment.Pair, transform, displacement, bound_mm: float):
+def _judge(pair: Pair, transform, displacement, bound_mm: float):
   """Returns metric before and after, displacement and verdict."""
   before, after, kept = _compare(pair, transform)
   verdict = ACCEPTED
@@ -164,7 +165,7 @@ def _judge(pair: alignment.Pair, transform, displacement, bound_mm: float):
   return before, after, displacement, verdict
 
 
-def _best(pair: alignment.Pair, method: str, bound_mm: float):
+def _best(pair: Pair, method: str, bound_mm: float):
   """Returns (transform, *its judgement): rigid, unless affine gains.
 
   One that confirms the headers (it would move the body by less than a voxel
@@ -192,6 +193,26 @@ def _best(pair: alignment.Pair, method: str, bound_mm: float):
   return best
 
 
+def _align(pair: Pair, method: str, bound_mm: float):
+  """Returns (transform, *its judgement); the identity where it is refused."""
+  fine = pair.at(_METRIC_MM)
+  if method == "none":
+    before, *_ = _compare(fine.levelled(), np.eye(4))
+    return np.eye(4), before, before, (0.0, 0.0), ACCEPTED
+  transform, *judged = _best(fine, method, bound_mm)
+  if judged[-1] != ACCEPTED:
+    transform = np.eye(4)
+  return transform, *judged
+
+
+def _check_method(method: str) -> None:
+  if method not in METHODS:
+    raise InputError(
+      f"config.data.registration is {method!r}",
+      did_you_mean(method, METHODS) + f"allowed: {', '.join(METHODS)}",
+    )
+
+
 def register(
   fixed: Volume,
   moving: Volume,
@@ -212,21 +233,9 @@ def register(
   Raises:
     InputError: an unknown method, or volumes that do not overlap.
   """
-  if method not in METHODS:
-    raise InputError(
-      f"config.data.registration is {method!r}",
-      did_you_mean(method, METHODS) + f"allowed: {', '.join(METHODS)}",
-    )
-  pair = alignment.Pair.of(fixed, moving)
-  transform = np.eye(4)
-  fine = pair.at(_METRIC_MM)
-  if method == "none":
-    before, *_ = _compare(fine.levelled(), transform)
-    judged = before, before, (0.0, 0.0), ACCEPTED
-  else:
-    transform, *judged = _best(fine, method, bound_mm)
-  if judged[-1] != ACCEPTED:
-    transform = np.eye(4)
+  _check_method(method)
+  pair = Pair.of(fixed, moving)
+  transform, *judged = _align(pair, method, bound_mm)
   array, field = resample(
     moving.array, pair.index_map(transform), fixed.array.shape
   )
