@@ -8,7 +8,6 @@ import nibabel as nib
 import numpy as np
 
 from lumbar_jax.anatomy import IGNORE
-from lumbar_jax.data.prepare import check_channels
 from lumbar_jax.data.sources.found import (
   ERROR,
   WARNING,
@@ -16,6 +15,7 @@ from lumbar_jax.data.sources.found import (
   finding_of,
 )
 from lumbar_jax.data.studies import Study
+from lumbar_jax.data.study_arrays import check_channels
 from lumbar_jax.data.volumes import GRID_TOLERANCE_MM, Volume, read_volume
 from lumbar_jax.errors import InputError
 

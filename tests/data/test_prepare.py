@@ -158,7 +158,7 @@ def test_a_second_run_finds_the_entry(study, config, tmp_path, monkeypatch):
 
   cache = tmp_path / "c"
   prepare_study(study, config, MIDAS12, cache)
-  monkeypatch.setattr(prepare, "_prepare", None)  # making it would fail
+  monkeypatch.setattr(prepare, "make_arrays", None)  # making it would fail
   config.registration = "none"
   prepare_study(study, config, MIDAS12, cache)
   assert len(entries(cache)) == 1
