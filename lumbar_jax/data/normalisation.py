@@ -32,6 +32,33 @@ METHODS: dict[str, Callable[[np.ndarray], np.ndarray | None]] = {
 }
 
 
+def _scaled(
+  values: np.ndarray, method: str, path: str | Path | None
+) -> np.ndarray:
+  """Returns [values] scaled; raises where that cannot be."""
+  if method not in METHODS:
+    raise InputError(
+      f"config.data.normalisation is {method!r}",
+      did_you_mean(method, METHODS) + f"allowed: {', '.join(METHODS)}",
+    )
+  if not values.size:
+    raise InputError(
+      "none of its voxels lies in the reference channel's field of view",
+      "check that both belong to the same session and that their headers are "
+      "right, or leave the channel out with --config.data.channels=...",
+      path=path,
+    )
+  scaled = METHODS[method](values)
+  if scaled is None:
+    raise InputError(
+      f"a constant image: its values lie between {values.min():g} and "
+      f"{values.max():g}",
+      "export the volume again, or leave the study out",
+      path=path,
+    )
+  return scaled
+
+
 def normalise(
   array: np.ndarray,
   method: str,
@@ -54,27 +81,8 @@ def normalise(
   Raises:
     InputError: an unknown method, an empty field or a constant image.
   """
-  if method not in METHODS:
-    raise InputError(
-      f"config.data.normalisation is {method!r}",
-      did_you_mean(method, METHODS) + f"allowed: {', '.join(METHODS)}",
-    )
   values = array.ravel() if field is None else array[field]
-  if not values.size:
-    raise InputError(
-      "none of its voxels lies in the reference channel's field of view",
-      "check that both belong to the same session and that their headers are "
-      "right, or leave the channel out with --config.data.channels=...",
-      path=path,
-    )
-  scaled = METHODS[method](values)
-  if scaled is None:
-    raise InputError(
-      f"a constant image: its values lie between {values.min():g} and "
-      f"{values.max():g}",
-      "export the volume again, or leave the study out",
-      path=path,
-    )
+  scaled = _scaled(values, method, path)
   result = np.full(array.shape, scaled.min(), np.float32)
   result[... if field is None else field] = (
     scaled.reshape(array.shape) if field is None else scaled

@@ -54,13 +54,25 @@ def find(data_config, *, masks: bool = True) -> Found:
     raise InputError(
       "no such file", "check config.data.manifest", path=path.absolute()
     )
+  root = Path(data_config.root or path.parent)
+  findings: list[Finding] = []
+  studies = _studies(path, root, masks, findings)
+  _check_together(studies, path, findings)
+  scheme = None
+  if any(study.mask for study in studies.values()):
+    scheme = read_mask_scheme(path.parent / "dseg.tsv", findings)
+  return Found(tuple(studies.values()), scheme, root, tuple(findings))
+
+
+def _studies(
+  path: Path, root: Path, masks: bool, findings: list[Finding]
+) -> dict[int, Study]:
+  """Returns {number of the row: study}; adds a finding for any other row."""
   header, rows = read_table(path)
   _check_header(header, path)
-  root = Path(data_config.root or path.parent)
   if not rows:
     raise InputError("no rows below the header", "add studies", path=path)
-  findings: list[Finding] = []
-  studies: dict[int, Study] = {}
+  studies = {}
   for number, row in rows:
     if not masks:
       row.pop("mask", None)
@@ -69,11 +81,7 @@ def find(data_config, *, masks: bool = True) -> Found:
     except InputError as error:
       problem = f"row {number}: {error.problem}"
       findings.append(Finding(ERROR, problem, error.remedy, path))
-  _check_together(studies, path, findings)
-  scheme = None
-  if any(study.mask for study in studies.values()):
-    scheme = read_mask_scheme(path.parent / "dseg.tsv", findings)
-  return Found(tuple(studies.values()), scheme, root, tuple(findings))
+  return studies
 
 
 def _plain(name: str) -> str:
