@@ -1,6 +1,7 @@
 """Files that are whole or absent: atomic writes, JSON, digests."""
 
 import contextlib
+import fnmatch
 import hashlib
 import json
 import os
@@ -63,6 +64,23 @@ def write_json(path: str | os.PathLike, value: Any) -> None:
 def read_json(path: str | os.PathLike) -> Any:
   """Reads a JSON file."""
   return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def find_files(folder: str | os.PathLike, pattern: str) -> list[Path]:
+  """Returns the files below a folder whose names match, sorted.
+
+  Links to folders are followed (data sets are often trees of links), each
+  folder once, so that a loop of links ends.
+  """
+  found, seen = [], set()
+  for place, folders, names in os.walk(folder, followlinks=True):
+    real = os.path.realpath(place)
+    if real in seen:
+      folders.clear()
+      continue
+    seen.add(real)
+    found += [Path(place, n) for n in fnmatch.filter(names, pattern)]
+  return sorted(path for path in found if path.is_file())
 
 
 def digest(*values: Any) -> str:

@@ -129,3 +129,13 @@ def test_file_digest_is_sha256(tmp_path):
   path.write_bytes(content)
   expected = hashlib.sha256(content).hexdigest()
   assert files.file_digest(path) == expected[:16]
+
+
+def test_find_files_follows_links_and_ends_in_a_loop(tmp_path):
+  (tmp_path / "real" / "deep").mkdir(parents=True)
+  (tmp_path / "real" / "deep" / "a_dseg.nii.gz").touch()
+  (tmp_path / "tree").mkdir()
+  (tmp_path / "tree" / "link").symlink_to(tmp_path / "real")
+  (tmp_path / "real" / "back").symlink_to(tmp_path / "tree")
+  found = files.find_files(tmp_path / "tree", "*_dseg.nii*")
+  assert found == [tmp_path / "tree" / "link" / "deep" / "a_dseg.nii.gz"]

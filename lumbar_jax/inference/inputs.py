@@ -21,6 +21,7 @@ from lumbar_jax.data.sources import manifest, mids, pairing
 from lumbar_jax.data.sources.found import ERROR, Finding, Found
 from lumbar_jax.data.studies import Study
 from lumbar_jax.errors import InputError
+from lumbar_jax.files import find_files
 
 _NIFTI = (".nii", ".nii.gz")
 _TABLES = (".tsv", ".csv")
@@ -175,7 +176,7 @@ def _folder(path: Path, channels: tuple[str, ...]) -> Found:
     found = listing()
     if found.studies or any(f.severity == ERROR for f in found.findings):
       return found
-  files = [p for p in sorted(path.rglob("*")) if p.is_file()]
+  files = find_files(path, "*")
   seen = f"; it holds {files[0].relative_to(path)}" if files else ""
   raise InputError(
     f"no {' or '.join(channels)} image in this folder"

@@ -28,6 +28,7 @@ from lumbar_jax.data.sources.found import (
 from lumbar_jax.data.sources.pairing import ImageFile, parse
 from lumbar_jax.data.studies import Study
 from lumbar_jax.errors import InputError, did_you_mean
+from lumbar_jax.files import find_files
 
 _MODALITIES = ("mim-mr", "mod-mr", ".")
 
@@ -100,7 +101,7 @@ def check_root(root: str | Path) -> Path:
 def _nothing_found(root: Path, channels: Sequence[str]) -> InputError:
   pattern = "sub-*[/ses-*][/mim-mr|/mod-mr]/anat/*_"
   names = " or ".join(f"{pattern}{channel}.nii[.gz]" for channel in channels)
-  other = next((p for p in root.rglob("*.nii*") if p.is_file()), None)
+  other = next(iter(find_files(root, "*.nii*")), None)
   seen = f" (there is {other.relative_to(root)})" if other else ""
   return InputError(
     f"no study found: looked for {names}{seen}",
@@ -167,7 +168,7 @@ def _read_masks(
   masks: dict[tuple[str, str], list[ImageFile]] = {}
   if derivative is None:
     return masks
-  for path in sorted(derivative.rglob("*_dseg.nii*")):
+  for path in find_files(derivative, "*_dseg.nii*"):
     file = parse(path)
     if file is not None:
       masks.setdefault((file.patient, file.session), []).append(file)
