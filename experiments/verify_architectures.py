@@ -27,9 +27,13 @@ _FILE = flags.DEFINE_string(
 )
 _ONLY = flags.DEFINE_string("only", "", "regular expression of entries' names")
 
+# Golden passes are without dropout, which is on by default in FCN alone.
+_FCN = {"dropout": (0.0, 0.0)}
+
 # Entry -> (network, overrides). The output read is always the logits.
 ENTRIES = {
   **{f"000 {name}": (name, {}) for name in models.names()},
+  "000 FCN8 m=64": ("FCN", _FCN),
   "000-alt UMD mk_depth=2": ("UMD", {"multi_kernel_depth": 2}),
   "000-alt UVMD vgg_cap": ("UVMD", {"vgg_cap": True}),
   "000-alt UVDD vgg_cap": ("UVDD", {"vgg_cap": True}),
@@ -41,6 +45,7 @@ ENTRIES = {
   "004 UMD m=32": ("UMD", {"width": 32}),
   "004 UD m=64": ("UD", {"width": 64}),
   "004 U1 m=64": ("U1", {"width": 64}),
+  "004 FCN8 m=32": ("FCN", {"width": 32, **_FCN}),
 }
 
 

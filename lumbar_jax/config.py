@@ -75,7 +75,8 @@ def _model() -> dict[str, Any]:
     activation="",  # relu or prelu; empty: the topology's own (Table 3)
     batchnorm_momentum=0.99,  # Keras' default
     # Dropout rates after (pool 1, the other pools, each concatenation); the
-    # first author's code has (.25, .5, .5), the paper mentions none.
+    # first author's code has (.25, .5, .5), the paper mentions none. Of FCN:
+    # (fc6, fc7). All 0: the network's own, which is .5 in FCN.
     dropout=(0.0, 0.0, 0.0),
     remat=False,  # recompute blocks in the backward pass to save memory
   )
@@ -194,18 +195,39 @@ _RULES = (
 )
 
 
+def _check_network(config: ml_collections.ConfigDict) -> None:
+  """Checks what depends on the network: its name, patch size and dropout."""
+  from lumbar_jax import models  # heavy; reading a config needs none of it
+
+  name, size = config.model.name, config.data.patch_size
+  network = models.module(name)
+  multiple = network.size_multiple
+  if size % multiple:
+    raise InputError(
+      f"config.data.patch_size is {size}",
+      f"patches of {name} must be a multiple of {multiple} wide, "
+      f"for example {max(multiple, round(size / multiple) * multiple)}",
+    )
+  rates, places = tuple(config.model.dropout), len(network.dropout)
+  if (any(rates) and len(rates) != places) or not all(
+    0 <= rate < 1 for rate in rates
+  ):
+    raise InputError(
+      f"config.model.dropout is {rates!r}",
+      f"{name} takes {places} rates from 0 to below 1",
+    )
+
+
 def validate(config: ml_collections.ConfigDict) -> None:
   """Checks values that the types cannot.
 
   Raises:
     InputError: names the field, its value and what is allowed.
   """
-  from lumbar_jax import models  # heavy; reading a config needs none of it
-
   flat = flatten(config)
   for rule in _RULES:
     rule.check(flat)
-  models.topology(config.model.name)
+  _check_network(config)
   data = config.data
   for channel in data.channels:
     _Rule("data.channels", allowed=CHANNELS).check({"data.channels": channel})
@@ -219,12 +241,6 @@ def validate(config: ml_collections.ConfigDict) -> None:
     raise InputError(
       f"config.augmentation.zoom is {(low, high)!r}",
       "give (smallest, largest) with 0 < smallest <= largest",
-    )
-  if data.patch_size % 16:
-    raise InputError(
-      f"config.data.patch_size is {data.patch_size}",
-      "patches must be a multiple of 16 wide, "
-      f"for example {max(16, round(data.patch_size / 16) * 16)}",
     )
   if config.training.cross_entropy + config.training.dice <= 0:
     raise InputError(

@@ -74,6 +74,25 @@ def test_a_bad_value_is_named_with_its_remedy(field, value, remedy):
   assert remedy in caught.value.remedy
 
 
+@pytest.mark.parametrize(
+  ("name", "field", "value", "remedy"),
+  [
+    ("FCN", "data.patch_size", 240, "FCN must be a multiple of 32.*256"),
+    ("FCN", "data.patch_size", 16, "multiple of 32 wide, for example 32"),
+    ("FCN", "model.dropout", (0.25, 0.5, 0.5), "FCN takes 2 rates"),
+    ("U1", "model.dropout", (0.5, 0.5), "U1 takes 3 rates"),
+    ("U1", "model.dropout", (0.5, 0.5, 1.0), "to below 1"),
+  ],
+)
+def test_what_a_network_cannot_take_is_refused(name, field, value, remedy):
+  config = config_lib.default()
+  config.model.name = name
+  config_lib.validate(config)
+  _set(config, field, value)
+  with pytest.raises(InputError, match=remedy):
+    config_lib.validate(config)
+
+
 def test_not_a_number_is_refused():
   config = config_lib.default()
   config.training.learning_rate = float("nan")
@@ -179,6 +198,24 @@ def test_a_config_file_changes_nothing_but_its_own_copy(path):
   first.data.root = "elsewhere"
   assert second.data.root != "elsewhere"
   assert config_lib.default().to_json() == before
+
+
+def test_the_networks_of_the_slides():
+  """Widths of the slides' table; five folds."""
+  module = _import(ROOT / "configs" / "icpr.py")
+  widths = {
+    **dict.fromkeys(("UAD", "UAMD"), 16),
+    **dict.fromkeys(("UVAD", "UVD", "UMD", "FCN"), 32),
+    **dict.fromkeys(("UD", "U1"), 64),
+  }
+  for name, width in widths.items():
+    config = module.get_config(name)
+    config_lib.validate(config)
+    assert (config.model.name, config.model.width) == (name, width)
+    assert config.data.num_folds == 5
+    assert not config.training.optimizer  # the topology's own
+  with pytest.raises(InputError, match=r"'UQD'.*there are UAD, UVAD"):
+    module.get_config("UQD")
 
 
 def test_there_are_config_files():

@@ -4,17 +4,16 @@ import dataclasses
 from typing import Any
 
 import flax.linen as nn
-import jax.numpy as jnp
 
 from lumbar_jax.errors import InputError, did_you_mean
+from lumbar_jax.models.fcn import FCN8
 from lumbar_jax.models.layers import LayerStyle
-from lumbar_jax.models.topology import TOPOLOGIES, Topology
+from lumbar_jax.models.topology import TOPOLOGIES, Recipe, Topology
 from lumbar_jax.models.unet import Outputs, UNet
 
-__all__ = ["Outputs", "build", "names", "topology"]
+__all__ = ["Outputs", "build", "module", "names", "topology"]
 
-_TOPOLOGY_FIELDS = {f.name for f in dataclasses.fields(Topology)}
-_STYLE_FIELDS = {f.name for f in dataclasses.fields(LayerStyle)}
+_MODULES = {Topology: UNet, Recipe: FCN8}  # a row's class -> its interpreter
 _NETWORK_FIELDS = {"width", "dropout", "remat"}
 
 
@@ -23,8 +22,8 @@ def names() -> tuple[str, ...]:
   return tuple(TOPOLOGIES)
 
 
-def topology(name: str) -> Topology:
-  """Returns a topology by its name.
+def topology(name: str) -> Recipe:
+  """Returns a row of Table 3 by its name: a `Topology` if it is a U-Net.
 
   Raises:
     InputError: no such name.
@@ -37,23 +36,16 @@ def topology(name: str) -> Topology:
   return TOPOLOGIES[name]
 
 
-def build(name: str, num_classes: int, **overrides: Any) -> nn.Module:
-  """Builds a network.
-
-  Args:
-    name: one of `names()`.
-    num_classes: classes, background included.
-    **overrides: fields of `Topology` (vgg_cap=True ...), of `LayerStyle`
-      (dtype=jnp.bfloat16 ...) or of `UNet` (width, dropout, remat).
-
-  Returns:
-    A Flax module with `apply(variables, images, train) -> Outputs`.
+def module(name: str) -> type[nn.Module]:
+  """Returns the class of a network; see its size_multiple, and dropout.
 
   Raises:
-    InputError: an unknown name or override.
+    InputError: no such name.
   """
-  row = topology(name)
-  allowed = _TOPOLOGY_FIELDS | _STYLE_FIELDS | _NETWORK_FIELDS
+  return _MODULES[type(topology(name))]
+
+
+def _check_overrides(name: str, overrides: dict[str, Any], allowed) -> None:
   for field in overrides:
     if field not in allowed:
       raise InputError(
@@ -62,16 +54,40 @@ def build(name: str, num_classes: int, **overrides: Any) -> nn.Module:
         + f"there are {', '.join(sorted(allowed))}",
       )
 
+
+def build(name: str, num_classes: int, **overrides: Any) -> nn.Module:
+  """Builds a network.
+
+  Args:
+    name: one of `names()`.
+    num_classes: classes, background included.
+    **overrides: fields of the row (of a U-Net's `Topology`: vgg_cap=True ...),
+      of `LayerStyle` (dtype=jnp.bfloat16 ...) or of the module (width, dropout,
+      remat).
+
+  Returns:
+    A Flax module with `apply(variables, images, train) -> Outputs`.
+
+  Raises:
+    InputError: an unknown name or override.
+  """
+  row, network = topology(name), module(name)
+  row_fields = {f.name for f in dataclasses.fields(row)}
+  style_fields = {f.name for f in dataclasses.fields(LayerStyle)}
+  _check_overrides(name, overrides, row_fields | style_fields | _NETWORK_FIELDS)
+
   def pick(fields):
     return {k: v for k, v in overrides.items() if k in fields}
 
-  row = dataclasses.replace(row, **pick(_TOPOLOGY_FIELDS))
+  row = dataclasses.replace(row, **pick(row_fields))
   style = LayerStyle(
     **{
       "activation": row.activation,
       "prelu_per_pixel": row.prelu_per_pixel,
-      "dtype": jnp.float32,
-      **pick(_STYLE_FIELDS),
+      **pick(style_fields),
     }
   )
-  return UNet(row, num_classes, style=style, **pick(_NETWORK_FIELDS))
+  options = {"style": style, **pick(_NETWORK_FIELDS)}
+  if network is UNet:
+    options["topology"] = row
+  return network(num_classes=num_classes, **options)

@@ -1,7 +1,8 @@
 """The topologies of papers 000 and 004 as data: a row each.
 
-A letter of the name is a block (paper 000, section 5.2): A attention gates,
-D deep supervision, M multi-kernel input, V VGG16 encoder, Q dense blocks.
+A letter of a U-Net's name is a block (paper 000, section 5.2): A attention
+gates, D deep supervision, M multi-kernel input, V VGG16 encoder, Q dense
+blocks.
 To add a topology, add a row.
 """
 
@@ -9,8 +10,25 @@ import dataclasses
 
 
 @dataclasses.dataclass(frozen=True)
-class Topology:
-  """One row of Table 3, and the readings that the paper leaves open.
+class Recipe:
+  """What a row of Table 3 says of any network; all there is to say of FCN8.
+
+  Attributes:
+    activation: of the hidden convolutions, relu or prelu.
+    optimizer: adam, rmsprop or adadelta.
+    learning_rate: its initial (and only) learning rate.
+    prelu_per_pixel: PReLU slopes by position, as Keras' default.
+  """
+
+  activation: str = "relu"
+  optimizer: str = "adam"
+  learning_rate: float = 3.3e-4
+  prelu_per_pixel: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Topology(Recipe):
+  """A U-Net's row of Table 3, and the readings that the paper leaves open.
 
   Attributes:
     encoder: U, V or Q: the convolution block of the descending branch. The
@@ -18,9 +36,6 @@ class Topology:
     multi_kernel: M before the first encoder block.
     fusion: what joins the branches: "skip", "attention", "ds1" or "ds2".
     ds3: DS.v3 between the decoder and the classification block.
-    activation: of the hidden convolutions, relu or prelu.
-    optimizer: adam, rmsprop or adadelta.
-    learning_rate: its initial (and only) learning rate.
     up_kernel: width of the transposed convolutions; 3 in the author's code.
     multi_kernel_depth: convolutions in a branch of M, 1 or 2.
     multi_kernel_divisor: a branch of M has width / divisor channels.
@@ -28,16 +43,12 @@ class Topology:
     vgg_cap: the V bottleneck has 8 m channels (VGG16's 512), not 16 m.
     vgg_norm: batch normalisation inside V blocks.
     ds3_from_bottleneck: DS.v3 starts at T_5 instead of T_4.
-    prelu_per_pixel: PReLU slopes by position, as Keras' default.
   """
 
   encoder: str = "U"
   multi_kernel: bool = False
   fusion: str = "skip"
   ds3: bool = False
-  activation: str = "relu"
-  optimizer: str = "adam"
-  learning_rate: float = 3.3e-4
   up_kernel: int = 3
   multi_kernel_depth: int = 1
   multi_kernel_divisor: int = 1
@@ -45,11 +56,11 @@ class Topology:
   vgg_cap: bool = False
   vgg_norm: bool = False
   ds3_from_bottleneck: bool = False
-  prelu_per_pixel: bool = False
 
 
 # Paper 000, Table 3; UVAD and UVD are of the 2020 slides.
-TOPOLOGIES = {
+TOPOLOGIES: dict[str, Recipe] = {
+  "FCN": Recipe(),
   "U1": Topology(optimizer="adadelta", learning_rate=1.0),
   "UA": Topology(fusion="attention"),
   "UD": Topology(ds3=True),

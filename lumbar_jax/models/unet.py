@@ -76,6 +76,8 @@ class UNet(nn.Module):
   dropout: tuple[float, float, float] = (0.0, 0.0, 0.0)
   remat: bool = False
 
+  size_multiple = 2 ** (NUM_LEVELS - 1)  # of an image's rows and columns
+
   def level_width(self, level: int) -> int:
     """Channels at a level, 1 (finest) to 5 (bottleneck)."""
     topology = self.topology
@@ -159,7 +161,7 @@ class UNet(nn.Module):
     Raises:
       InputError: h or w is not a multiple of 16.
     """
-    check_size(images.shape[1], images.shape[2], 2 ** (NUM_LEVELS - 1))
+    check_size(images.shape[1], images.shape[2], self.size_multiple)
     encoded = self._encode(images.astype(self.style.dtype), train)
     decoded = self._decode(encoded, train)
     features = decoded[0]

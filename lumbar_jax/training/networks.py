@@ -19,12 +19,13 @@ def build_network(run: Run) -> nn.Module:
   """Returns the network that a run's config describes."""
   config = run.config.model
   overrides = {"activation": config.activation} if config.activation else {}
+  if any(config.dropout):  # else the network's own
+    overrides["dropout"] = tuple(config.dropout)
   return models.build(
     config.name,
     run.scheme.num_classes,
     width=config.width,
     batchnorm_momentum=config.batchnorm_momentum,
-    dropout=tuple(config.dropout),
     remat=config.remat,
     dtype=jnp.dtype(run.config.training.dtype),
     **overrides,

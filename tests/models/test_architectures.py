@@ -28,6 +28,7 @@ OFFSET = 0x165667B1
 # Row, network, overrides, classes, parameters, BatchNorm running statistics.
 COUNTS = (
   # Paper 000, m = 64.
+  ("FCN", {}, 12, 134_359_844, 0),
   ("U1", {}, 12, 34_525_260, 11_776),
   ("UA", {}, 12, 34_874_864, 11_776),
   ("UD", {}, 12, 34_586_956, 11_776),
@@ -47,6 +48,7 @@ COUNTS = (
   ("UAMD", {"width": 16}, 12, 2_199_528, 3_072),
   ("UVD", {"width": 32}, 12, 11_749_292, 1_920),
   ("UMD", {"width": 32}, 12, 8_693_996, 6_144),
+  ("FCN", {"width": 32}, 12, 33_639_076, 0),
   # Other readings of the text.
   ("U1", {"up_kernel": 2}, 12, 31_043_660, 11_776),
   ("UMD", {"multi_kernel_depth": 2}, 12, 35_089_612, 12_800),
@@ -83,8 +85,8 @@ def test_counts_and_output_shape(name, overrides, classes, params, stats):
     net.init_with_output, jax.random.key(0), image
   )
   assert _size(variables["params"]) == params
-  assert _size(variables["batch_stats"]) == stats
-  assert set(variables) == {"params", "batch_stats"}
+  assert _size(variables.get("batch_stats", {})) == stats
+  assert set(variables) == {"params", *(["batch_stats"] if stats else [])}
   assert outputs.logits.shape == (1, 256, 256, classes)
 
 
@@ -105,10 +107,18 @@ def test_author_summary_of_u1():
     assert trained in (None, _size(variables["params"]))
 
 
+def test_fcn_has_the_parameters_of_fcn8s_on_voc():
+  """Three channels and 21 classes, as in Long et al. 2015."""
+  net = models.build("FCN", 21)
+  image = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
+  variables = jax.eval_shape(net.init, jax.random.key(0), image)
+  assert _size(variables) == 134_489_759
+
+
 # Paper 000, Table 3, and the slides of 2020 (UVAD, UVD).
 TABLE_3 = {
   **dict.fromkeys(
-    ("UA", "UD", "UMD", "UAMD", "UVMD", "UQD", "UDD", "UMDD", "UDD2"),
+    ("FCN", "UA", "UD", "UMD", "UAMD", "UVMD", "UQD", "UDD", "UMDD", "UDD2"),
     ("adam", 3.3e-4, "relu"),
   ),
   "U1": ("adadelta", 1.0, "relu"),
@@ -149,6 +159,7 @@ def _compare(entry_name, network, **overrides):
     ("004 UVD m=32", "UVD", {"width": 32}),  # V, PReLU
     ("000 UQD", "UQD", {}),  # Q
     ("000 UDD2", "UDD2", {}),  # DS.v1, DS.v2
+    ("004 FCN8 m=32", "FCN", {"width": 32, "dropout": (0.0, 0.0)}),
   ],
   ids=lambda x: x if isinstance(x, str) else "",
 )

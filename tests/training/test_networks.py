@@ -65,6 +65,17 @@ def test_the_config_reaches_the_network():
   assert net.style.dtype == jnp.float32
 
 
+def test_the_config_reaches_fcn():
+  settings = _settings(name="FCN", width=3)
+  settings.training.dtype = "bfloat16"
+  net = networks.build_network(_run(settings))
+  assert (net.num_classes, net.width) == (12, 3)
+  assert net.style.dtype == jnp.bfloat16
+  assert net.dropout == (0.5, 0.5)  # its own, as the config names none
+  settings.model.dropout = (0.1, 0.2)
+  assert networks.build_network(_run(settings)).dropout == (0.1, 0.2)
+
+
 # The first step of each rule from g = 2 (Keras' constants).
 FIRST_STEP = {
   "adam": lambda rate: -rate,
