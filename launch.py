@@ -12,6 +12,7 @@ train (one fold: --fold), evaluate, predict, report, doctor (check the data,
 change nothing). A stopped run goes on when the same command is given again.
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -23,13 +24,19 @@ from lumbar_jax.errors import InputError
 _CONFIG = config_flags.DEFINE_config_file(
   "config", None, "configs/NAME.py[:ARG]; fields by --config.a.b=value"
 )
-_MODE = flags.DEFINE_string("mode", None, "what to do; default: config.mode")
+_MODE = flags.DEFINE_string(
+  "mode",
+  None,
+  "crossval, train, evaluate, predict, report or doctor; default: config.mode",
+)
 _WORKDIR = flags.DEFINE_string("workdir", None, "folder of the run")
 _FOLD = flags.DEFINE_integer("fold", None, "one fold, from 0 (train, predict)")
 _LABELLING = flags.DEFINE_enum(
   "labelling", "TH", ["TH", "MAP"], "predict: thresholds, or highest score"
 )
-_INPUT = flags.DEFINE_string("input", None, "predict: a NIfTI file or folder")
+_INPUT = flags.DEFINE_string(
+  "input", None, "predict: a NIfTI file, folder or manifest"
+)
 _OUTPUT = flags.DEFINE_string("output", None, "predict: folder to write to")
 _PROBABILITIES = flags.DEFINE_bool(
   "probabilities", False, "predict: write the scores of all classes too"
@@ -50,7 +57,7 @@ def main(argv: list[str]) -> None:
 
   logs.setup()
 
-  config = _CONFIG.value
+  config = _config()
   options = modes.Options(
     config=config,
     workdir=_path(_WORKDIR),
@@ -61,12 +68,40 @@ def main(argv: list[str]) -> None:
     probabilities=_PROBABILITIES.value,
     overwrite=_OVERWRITE.value,
   )
-  default = config.mode if config is not None else "predict"
+  mode = _MODE.value or (config.mode if config is not None else None)
+  if mode is None:
+    raise app.UsageError("give --config=configs/NAME.py, or --mode")
   try:
-    modes.run_mode(_MODE.value or default, options)
+    modes.run_mode(mode, options)
   except InputError as error:
     logging.error("%s", error)
     sys.exit(2)
+  except OSError as error:
+    if error.filename is None:
+      raise
+    logging.error(
+      "%s: %s. Check that it is there and can be written.",
+      *(error.filename, error.strerror),
+    )
+    sys.exit(2)
+  except KeyboardInterrupt:
+    logging.error("stopped; the same command goes on from the last checkpoint")
+    logging.flush()
+    os._exit(130)  # at once: checkpoints are whole or absent
+
+
+def _config():
+  """Returns --config's value; a file that cannot be read is said in a line."""
+  config = _CONFIG.value
+  try:
+    if config is not None:
+      config.mode  # noqa: B018 (a file that failed to load fails here)
+    return config
+  except OSError:
+    name = config_flags.get_config_filename(flags.FLAGS["config"])
+    known = sorted(Path(__file__).parent.glob("configs/*.py"))
+    names = ", ".join(f"configs/{path.name}" for path in known)
+    sys.exit(f"launch.py: --config={name} cannot be read; there are {names}")
 
 
 def _parse(argv: list[str]) -> list[str]:
@@ -74,7 +109,10 @@ def _parse(argv: list[str]) -> list[str]:
   try:
     return app.parse_flags_with_usage(argv)
   except (AttributeError, InputError, KeyError, TypeError) as error:
-    text = error.args[0] if error.args else error
+    text = str(error.args[0] if error.args else error)
+    if "\\'" in text:  # ml_collections quotes an error's text twice
+      text = text[1:-1]
+    text = text.replace("\\n", ". ").replace("\n", ". ").replace("\\'", "'")
     sys.exit(f"launch.py: {text}")
 
 

@@ -67,8 +67,10 @@ class Scheme:
 
   def class_of(self, name: str) -> int | None:
     """Returns the class a (possibly finer) structure name belongs to."""
+    wanted = name.casefold()
     for number, structure in enumerate(self.structures):
-      if name == structure.name or name in structure.includes:
+      covered = (structure.name, *structure.includes)
+      if wanted in (known.casefold() for known in covered):
         return number
     return None
 
@@ -106,7 +108,8 @@ class Scheme:
           f"structure {name!r} of the masks' scheme {source.name} has no "
           f"counterpart in scheme {self.name}",
           f"give --config.data.remap=\"{{'{name}': 'NAME'}}\" with NAME one of "
-          f"{', '.join(self.names)} or ignore",
+          f"{', '.join(self.names)} or ignore; or train on the masks' own "
+          "classes with --config.data.scheme=PATH/dseg.tsv",
         )
       table[number] = found
     return table
@@ -255,7 +258,8 @@ def read_dseg_tsv(path: str | Path) -> Scheme:
   if len(set(indices)) < len(indices) or 0 not in indices:
     raise InputError(
       f"column index is {list(indices)}",
-      "every number may occur once, and 0 must be the background",
+      "every number may occur once, and 0 must be the background (a row "
+      "'0<tab>Background')",
       path=path,
     )
   order = np.argsort(indices)

@@ -7,6 +7,7 @@ from pathlib import Path
 import ml_collections
 from absl import logging
 
+from lumbar_jax import config as config_lib
 from lumbar_jax import stages
 from lumbar_jax.errors import InputError, did_you_mean
 from lumbar_jax.evaluation import tables
@@ -50,7 +51,7 @@ def _run(options: Options) -> Run:
   """Opens the run of --config, or the one that --workdir holds."""
   if options.config is None:
     return load_run(_workdir(options))
-  return open_run(_workdir(options), options.config)
+  return open_run(_workdir(options), options.config, write=False)
 
 
 def _show(run: Run, results: Results) -> None:
@@ -161,10 +162,8 @@ def doctor(options: Options) -> None:
   """
   from lumbar_jax.data import doctor as doctor_lib
 
-  if options.config is None:
-    config = load_run(_workdir(options)).config
-  else:
-    config = options.config
+  config = options.config or load_run(_workdir(options)).config
+  config_lib.validate(config)
   found = doctor_lib.examine(config.data, options.workdir)
   logging.info("\n%s", doctor_lib.format_report(found))
   if not found.ok:

@@ -118,8 +118,16 @@ def _check_same(old: Mapping[str, Any], new: Mapping[str, Any], path: Path):
       )
 
 
-def open_run(folder: str | Path, config: ml_collections.ConfigDict) -> Run:
-  """Opens a run's folder for a config, making it if it is new.
+def open_run(
+  folder: str | Path, config: ml_collections.ConfigDict, *, write: bool = True
+) -> Run:
+  """Opens a run's folder for a config.
+
+  Args:
+    folder: the workdir.
+    config: the configuration.
+    write: whether to begin a new folder at once; otherwise `begin_run` does,
+      once the data are known to be usable.
 
   Raises:
     InputError: a bad config value, or a folder that was begun with a config
@@ -141,10 +149,18 @@ def open_run(folder: str | Path, config: ml_collections.ConfigDict) -> Run:
         _NEW_FOLDER,
         path=folder / "dseg.tsv",
       )
-  else:
-    anatomy.write_dseg_tsv(folder / "dseg.tsv", scheme)
-    write_json(path, _plain(config))
-  return Run(folder, config, scheme)
+  run = Run(folder, config, scheme)
+  if write:
+    begin_run(run)
+  return run
+
+
+def begin_run(run: Run) -> None:
+  """Writes the config and the classes, unless the folder has them already."""
+  path = run.folder / "config.json"
+  if not path.is_file():
+    anatomy.write_dseg_tsv(run.folder / "dseg.tsv", run.scheme)
+    write_json(path, _plain(run.config))
 
 
 def _jsonable(flat: Mapping[str, Any]) -> dict[str, Any]:
@@ -170,6 +186,8 @@ def load_run(folder: str | Path) -> Run:
   stored = anatomy.read_dseg_tsv(folder / "dseg.tsv")
   known = anatomy.SCHEMES.get(name)
   scheme = known if known and known.names == stored.names else stored
+  if not known:  # a dseg.tsv of the user's: called after its own folder
+    scheme = dataclasses.replace(stored, name=Path(name).parent.name)
   return Run(folder, config, scheme)
 
 

@@ -31,7 +31,7 @@ from lumbar_jax.evaluation.labelling import (
 from lumbar_jax.evaluation.results import AVERAGED, Results
 from lumbar_jax.evaluation.scorers import Scorer
 from lumbar_jax.progress import Progress
-from lumbar_jax.runs import Run, locked, record_environment
+from lumbar_jax.runs import Run, begin_run, locked, record_environment
 from lumbar_jax.training.engine import Engine, make_engine
 from lumbar_jax.training.loop import FoldTrainer
 from lumbar_jax.training.networks import (
@@ -101,6 +101,7 @@ def material(run: Run) -> Material:
       f"give --config.data.num_folds={splits.num_folds}",
       path=data.manifest,
     )
+  begin_run(run)  # from here on the folder belongs to this config
   taking_part = set(splits.patients)
   labelled = [
     s for s in found.studies if s.mask is not None and s.patient in taking_part
@@ -124,6 +125,10 @@ def material(run: Run) -> Material:
 
 def engine(run: Run) -> Engine:
   """Returns a run's compiled functions, for all its folds."""
+  logging.info(
+    "compiling %s for all folds: the first step takes a while",
+    run.config.model.name,
+  )
   return make_engine(build_network(run), build_optimizer(run), run.config)
 
 

@@ -100,7 +100,7 @@ def entry_digest(
   settings["channels"] = list(data_config.channels)
   if study.mask is not None:
     table = mask_table(data_config, scheme, mask_scheme)
-    settings["scheme"] = [scheme.name, scheme.names, sorted(table.items())]
+    settings["scheme"] = [scheme.names, sorted(table.items())]
   return digest(VERSION, files, settings)
 
 

@@ -147,12 +147,22 @@ def _check_enough(num_patients: int, num_studies: int) -> None:
 def _check_folds(rest: int, tested: int, num_folds: int, given: bool) -> None:
   if rest >= num_folds:
     return
-  fewer = f"set --config.data.num_folds={rest}, " if rest >= 2 else ""
-  no_test = "" if given or not tested else "--config.data.test_fraction=0, "
+  ways = []
+  if rest >= 2:
+    ways.append(f"give --config.data.num_folds={rest}")
+  everyone = rest + tested
+  if not given and tested and everyone >= 2:
+    folds = min(num_folds, everyone)
+    ways.append(
+      f"test on none (--config.data.test_fraction=0 "
+      f"--config.data.num_folds={folds})"
+    )
+  ways.append("add patients with masks")
+  patients = "1 patient is" if rest == 1 else f"{rest} patients are"
   raise InputError(
-    f"{rest} patients are left to train on ({tested} of {rest + tested} "
+    f"{patients} left to train on ({tested} of {rest + tested} "
     f"are for testing), fewer than config.data.num_folds = {num_folds}",
-    f"{fewer}{no_test}or add patients with masks",
+    ", or ".join(ways),
   )
 
 

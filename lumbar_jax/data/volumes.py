@@ -63,6 +63,11 @@ def _transform(affine: np.ndarray) -> np.ndarray:
   )
 
 
+def _reason(error: Exception, path: Path) -> str:
+  """Returns what a library said, without the path that we say ourselves."""
+  return str(error).replace(str(path), "it").strip()[:120]
+
+
 def _load(path: Path) -> nib.Nifti1Image:
   if not path.is_file():
     raise InputError("no such file", "check the path", path=path)
@@ -72,7 +77,7 @@ def _load(path: Path) -> nib.Nifti1Image:
       raise nib.filebasedimages.ImageFileError(type(image).__name__)
   except (nib.filebasedimages.ImageFileError, OSError, EOFError) as error:
     raise InputError(
-      f"not a readable NIfTI file ({str(error)[:80]})",
+      f"not a readable NIfTI file ({_reason(error, path)})",
       "convert the study to NIfTI (.nii or .nii.gz), or copy it again",
       path=path,
     ) from None
@@ -121,7 +126,7 @@ def read_array(image: nib.Nifti1Image, path: Path, dtype) -> np.ndarray:
     array = np.asarray(image.dataobj, dtype=dtype)
   except (OSError, EOFError, ValueError, zlib.error) as error:
     raise InputError(
-      f"its voxels cannot be read ({str(error)[:80]})",
+      f"its voxels cannot be read ({_reason(error, path)})",
       "the file is damaged or cut short: copy it again",
       path=path,
     ) from None

@@ -36,7 +36,7 @@ class MetricWriter:
     write_text(self._path, text)
     if self._board is not None:
       for name, value in scalars.items():
-        self._board.add_scalar(name, value, epoch)
+        self._board.add_scalar(name.replace(" ", "_"), value, epoch)
 
   def close(self) -> None:
     """Flushes TensorBoard."""
