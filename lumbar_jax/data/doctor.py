@@ -233,9 +233,13 @@ def format_report(report: Report) -> str:
     line = ", ".join(f"{value} {n}" for value, n in values.items())
     console.print(Text(f"{column}: {line} patients"), soft_wrap=True)
   severities = [finding.severity for finding in report.findings]
+  verdict = "cannot be used as they are"
+  if report.ok:
+    masks = any(row.labels for row in report.rows)
+    verdict = f"can be {'used as they are' if masks else 'predicted only'}"
   console.print(
     f"{severities.count(ERROR)} errors, {severities.count(WARNING)} warnings: "
-    f"the data {'can' if report.ok else 'cannot'} be used as they are"
+    f"the data {verdict}"
   )
   lines = console.file.getvalue().splitlines()
   return "\n".join(line.rstrip() for line in lines).strip("\n") + "\n"
