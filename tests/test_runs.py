@@ -111,10 +111,21 @@ def test_a_moved_folder_loads(tmp_path):
   run = runs.load_run(tmp_path / "b" / "c")
   assert run.folder == tmp_path / "b" / "c"
   assert run.scheme.names == anatomy.PHANTOM.names
+  assert run.scheme.name == "mine"  # not the run's folder, which moves
   assert run.fold_folder(1) == tmp_path / "b" / "c" / "fold_1"
   assert run.cache == tmp_path / "b" / "c" / "cache"
   assert run.thresholds_path(2).is_relative_to(run.fold_folder(2))
   assert run.thresholds_path().parent == run.folder
+
+
+def test_a_folder_is_not_claimed_before_it_is_begun(tmp_path):
+  folder = tmp_path / "run"
+  runs.open_run(folder, _settings(data__num_folds=3), write=False)
+  assert not folder.exists()
+  run = runs.open_run(folder, _settings(data__num_folds=2), write=False)
+  runs.begin_run(run)
+  with pytest.raises(InputError, match=r"num_folds = 2, not 3"):
+    runs.open_run(folder, _settings(data__num_folds=3), write=False)
 
 
 def test_not_a_runs_folder(tmp_path):

@@ -318,3 +318,12 @@ def test_a_refused_registration_is_flagged(study, config):
   assert second.startswith("T1w: covers ")
   assert header.info["flags"] == [second]
   np.testing.assert_array_equal(prepared.image, header.image)
+
+
+def test_a_schemes_name_does_not_change_the_entry(study, config, tmp_path):
+  """A run reads its scheme back from its own folder, under any name."""
+  first = prepare_study(study, config, MIDAS12, tmp_path / "c")
+  renamed = dataclasses.replace(MIDAS12, name="other")
+  again = prepare_study(study, config, renamed, tmp_path / "c")
+  assert first.info["digest"] == again.info["digest"]
+  assert len(list((tmp_path / "c").glob("sub-1*"))) == 1
