@@ -7,7 +7,9 @@ cartilage (for ligament and annulus) from Stanisz et al., Magn Reson Med
 Nucleus T2 falls with the Pfirrmann grade in the manner of Marinelli et al.,
 Spine 2009;34:520-524. Fat has a longer effective T2 than a single echo would
 show, because a turbo echo train suppresses J-coupling (Henkelman et al., J
-Magn Reson Imaging 1994;4:533-540), and so has marrow, half of which is fat.
+Magn Reson Imaging 1994;4:533-540), and so has marrow, half of which is fat: Pai
+et al., Magn Reson Imaging 2008;26:1215-1220 measured 41 to 160 ms in them, more
+with a longer train.
 Proton densities are relative to CSF.
 Flowing blood leaves a void, for which its proton density is cut. T1 grows
 with the cube root of the field (Bottomley et al., Med Phys 1984;11:425-448).
