@@ -16,7 +16,6 @@ from jaxtyping import Bool, Float, Float32, Int, UInt8
 Images = Float[jax.Array, "b h w c"]
 Logits = Float32[jax.Array, "b h w k"]
 Scores = Float32[jax.Array, "b h w k"]
-Features = Float[jax.Array, "b h w m"]
 Labels = Int[jax.Array, "b h w"]
 Confusion = Int[jax.Array, "k k"]
 
