@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,15 @@ class FoldTrainer:
 
   def run(self) -> Position:
     """Runs the remaining epochs and returns the final position."""
+    for _ in self.steps():
+      pass
+    return self.position
+
+  def steps(self) -> Iterator[None]:
+    """Runs the remaining epochs, pausing after each batch.
+
+    Several trainers can so be run in turns; each does what it would do alone.
+    """
     num_epochs = self._config.training.num_epochs
     writer = MetricWriter(
       self._folder,
@@ -101,7 +111,7 @@ class FoldTrainer:
       with Progress(f"fold {self._fold}, epochs", num_epochs) as progress:
         while not self.done:
           start = time.monotonic()
-          scalars = self._epoch(progress)
+          scalars = yield from self._epoch(progress)
           scalars["time_s"] = round(time.monotonic() - start, 3)
           writer.write(self.position.epoch, scalars)
           self._finish_epoch(scalars)
@@ -109,9 +119,8 @@ class FoldTrainer:
     finally:
       writer.close()
       self._checkpoints.close()
-    return self.position
 
-  def _epoch(self, progress: Progress) -> dict[str, float]:
+  def _epoch(self, progress: Progress) -> Generator[None, None, dict]:
     """Runs the rest of the epoch and validates; returns its scalars."""
     position, config = self.position, self._config
     batches, num_batches = train_batches(
@@ -140,10 +149,12 @@ class FoldTrainer:
       if save:
         position.iterator = batches.get_state()
         self._save_latest()
+      yield
     self._drain(pending)
+    validation = yield from self._validate()
     return {
       **position.sums.scalars("train", self._scheme),
-      **self.validate().scalars("val", self._scheme),
+      **validation.scalars("val", self._scheme),
     }
 
   def _drain(self, pending: list[tuple[int, np.ndarray, Any]]) -> None:
@@ -164,7 +175,7 @@ class FoldTrainer:
       self.position.sums.add(sums)
     pending.clear()
 
-  def validate(self) -> EpochSums:
+  def _validate(self) -> Generator[None, None, EpochSums]:
     """Returns the sums over all validation patches."""
     sums = EpochSums.zeros(self._scheme.num_classes)
     batches = eval_batches(
@@ -178,6 +189,7 @@ class FoldTrainer:
       batch.pop("studies")
       batch = sharding.put_batch(batch, self._engine.mesh)
       waiting.append(self._engine.eval_step(self.state.variables, batch))
+      yield
     for value in jax.device_get(waiting):
       sums.add(value)
     return sums

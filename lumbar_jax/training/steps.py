@@ -49,6 +49,31 @@ def _sums(loss, logits, labels, updates=None) -> StepSums:
   )
 
 
+def _keys(seed: jax.Array, step: jax.Array) -> tuple[jax.Array, jax.Array]:
+  """Returns a step's keys of (augmentation, dropout)."""
+  key = jax.random.fold_in(jax.random.key(seed), step)
+  draw, drop = jax.random.split(key)
+  return draw, drop
+
+
+def augment_batch(
+  seed: jax.Array, step: jax.Array, batch: Batch, augment: Any
+) -> tuple[jax.Array, jax.Array]:
+  """Returns the images and labels that a step trains on.
+
+  Args:
+    seed: the state's.
+    step: the state's.
+    batch: images [b h w c] and labels [b h w].
+    augment: `config.augmentation`, or None to take them as they are.
+  """
+  images, labels = batch["images"], batch["labels"]
+  if augment is None:
+    return images, labels
+  affine = augmentation.sample(_keys(seed, step)[0], images.shape, augment)
+  return augmentation.apply(images, labels, affine)
+
+
 def make_train_step(
   net: nn.Module,
   optimizer: optax.GradientTransformation,
@@ -64,17 +89,12 @@ def make_train_step(
     net: the network.
     optimizer: its optimizer.
     loss_fn: (logits, labels) -> scalar.
-    augment: `config.augmentation`.
+    augment: `config.augmentation`, or None for none.
   """
 
   def train_step(state: TrainState, batch: Batch):
-    key = jax.random.fold_in(jax.random.key(state.seed), state.step)
-    draw, drop = jax.random.split(key)
-    images, labels = augmentation.apply(
-      batch["images"],
-      batch["labels"],
-      augmentation.sample(draw, batch["images"].shape, augment),
-    )
+    images, labels = augment_batch(state.seed, state.step, batch, augment)
+    drop = _keys(state.seed, state.step)[1]
 
     def objective(params):
       outputs, collections = net.apply(
