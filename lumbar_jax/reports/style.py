@@ -10,6 +10,8 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.image import imread, imsave
 
+from lumbar_jax.files import atomic_path
+
 DPI = 110
 
 
@@ -67,6 +69,12 @@ def to_png(figure: Figure, dpi: int = DPI) -> bytes:
     metadata={"Software": None},
   )
   return file.getvalue()
+
+
+def save_png(path: str | os.PathLike, figure: Figure, dpi: int = DPI) -> None:
+  """Writes a figure as a PNG file atomically."""
+  with atomic_path(path) as scratch:
+    scratch.write_bytes(to_png(figure, dpi))
 
 
 def to_jpeg(path: str | os.PathLike, quality: int = 85) -> bytes:
