@@ -38,6 +38,7 @@ def bilinear_kernel(key, shape, dtype=jnp.float32) -> jax.Array:
   return jnp.einsum("i,j,km->ijkm", tent, tent, each).astype(dtype)
 
 
+@jax.jit
 def upsampling_conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
   """Transposed convolution, 2s wide, with stride s: s times the size.
 

@@ -3,7 +3,8 @@
 Max-pooling and the strided transposed convolution are exact rewrites: the same
 numbers to float32 rounding as `flax.linen.max_pool` and
 `flax.linen.ConvTranspose` (the tests hold them to it), but the plain forms'
-gradients are 4 to 50 times slower on XLA's CPU backend.
+gradients are 4 to 50 times slower on XLA's CPU backend. Jitted, each is one
+equation of a traced network, by whose name `operations.py` knows it.
 """
 
 import dataclasses
@@ -82,6 +83,7 @@ def _first_max(a: jax.Array, b: jax.Array) -> jax.Array:
   return jnp.where(a >= b, a, b)
 
 
+@jax.jit
 def max_pool(x: jax.Array) -> jax.Array:
   """Max-pools 2 x 2 windows with stride 2.
 
@@ -100,6 +102,7 @@ def max_pool(x: jax.Array) -> jax.Array:
   return _first_max(upper, lower)
 
 
+@jax.jit
 def upsample(x: jax.Array) -> jax.Array:
   """Doubles rows and columns by repetition (Keras' UpSampling2D default)."""
   b, h, w, c = x.shape
@@ -114,6 +117,7 @@ def _interleave(phases: list[list[jax.Array]]) -> jax.Array:
   return x.reshape(b, 2 * h, 2 * w, c)
 
 
+@jax.jit
 def transposed_conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
   """Transposed convolution with stride 2, cropped to twice the input.
 

@@ -130,7 +130,8 @@ class UNet(nn.Module):
       return encoded[:-1]
     signals = DeepSupervision(self.width, self.style, name="ds1")(encoded)
     if self.topology.fusion == "ds2":
-      signals = deep_supervision_v2(signals[:-1])
+      with jax.named_scope("ds2"):  # a block without parameters
+        signals = deep_supervision_v2(signals[:-1])
     return signals[: NUM_LEVELS - 1]
 
   def _decode(self, encoded: list[jax.Array], train: bool) -> list[jax.Array]:

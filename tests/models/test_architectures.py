@@ -5,6 +5,7 @@ framework; one of them reproduces the model summary of paper 000's first
 author.
 """
 
+import csv
 import functools
 import json
 import math
@@ -20,99 +21,66 @@ import pytest
 
 from lumbar_jax import models
 from lumbar_jax.models import fingerprints
+from lumbar_jax.models.summary import summarize
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = Path(__file__).with_name("fingerprints.json")
 OFFSET = 0x165667B1
 
-# Row, network, overrides, classes, parameters, BatchNorm running statistics.
-COUNTS = (
-  # Paper 000, m = 64.
-  ("FCN", {}, 12, 134_359_844, 0),
-  ("U1", {}, 12, 34_525_260, 11_776),
-  ("UA", {}, 12, 34_874_864, 11_776),
-  ("UD", {}, 12, 34_586_956, 11_776),
-  ("UAD", {}, 12, 34_936_560, 11_776),
-  ("UMD", {}, 12, 34_744_780, 12_288),
-  ("UAMD", {}, 12, 35_094_384, 12_288),
-  ("UVMD", {}, 12, 47_124_940, 4_352),
-  ("UVDD", {}, 12, 44_521_612, 3_840),
-  ("UQD", {}, 12, 2_305_240, 8_076),
-  ("UDD", {}, 12, 32_133_772, 11_776),
-  ("UMDD", {}, 12, 32_291_596, 12_288),
-  ("UDD2", {}, 12, 32_133_772, 11_776),
-  ("UMD", {}, 5, 34_744_325, 12_288),
-  # The slides of 2020 (their UD and U1 are those above).
-  ("UAD", {"width": 16}, 12, 2_187_720, 2_944),
-  ("UVAD", {"width": 32}, 12, 11_837_056, 1_920),
-  ("UAMD", {"width": 16}, 12, 2_199_528, 3_072),
-  ("UVD", {"width": 32}, 12, 11_749_292, 1_920),
-  ("UMD", {"width": 32}, 12, 8_693_996, 6_144),
-  ("FCN", {"width": 32}, 12, 33_639_076, 0),
-  # Other readings of the text.
-  ("U1", {"up_kernel": 2}, 12, 31_043_660, 11_776),
-  ("UMD", {"multi_kernel_depth": 2}, 12, 35_089_612, 12_800),
-  ("UMD", {"multi_kernel_divisor": 4}, 12, 34_625_548, 11_904),
-  ("UVMD", {"vgg_cap": True}, 12, 28_249_036, 4_352),
-  ("UVDD", {"vgg_cap": True}, 12, 25_611_404, 3_840),
-  ("UVDD", {"activation": "relu"}, 12, 44_513_932, 3_840),
-  ("UVDD", {"vgg_norm": True}, 12, 44_533_132, 15_360),
-  ("UVDD", {"prelu_per_pixel": True}, 12, 44_521_612 + 33_808_896, 3_840),
-  ("UD", {"ds3_from_bottleneck": True}, 12, 34_652_556, 11_776),
-  ("UA", {"gate_divisor": 1}, 12, 35_224_464, 11_776),
-  ("UVAD", {"width": 32, "vgg_cap": True}, 12, 7_116_928, 1_920),
-  ("UVD", {"width": 32, "vgg_cap": True}, 12, 7_029_164, 1_920),
-)
+# One image; the macs are of plain layers, the output as (h, w, classes).
+with (Path(__file__).with_name("arch_checks.csv")).open() as file:
+  CHECKS = {row["name"]: row for row in csv.DictReader(file)}
 
 
-def _row_id(value):
-  if isinstance(value, dict):
-    return ",".join(f"{k}={v}" for k, v in value.items()) or "plain"
-  return str(value)
+def _shape(text):
+  return tuple(map(int, text.split()))
 
 
-def _size(tree):
-  return sum(leaf.size for leaf in jax.tree.leaves(tree))
+def _summary(name, image, classes, overrides):
+  return summarize(models.build(name, classes, **overrides), image)
 
 
-@pytest.mark.parametrize(
-  ("name", "overrides", "classes", "params", "stats"), COUNTS, ids=_row_id
-)
-def test_counts_and_output_shape(name, overrides, classes, params, stats):
-  net = models.build(name, classes, **overrides)
-  image = jax.ShapeDtypeStruct((1, 256, 256, 2), jnp.float32)
-  outputs, variables = jax.eval_shape(
-    net.init_with_output, jax.random.key(0), image
+@pytest.mark.parametrize("name", CHECKS)
+def test_counts_and_output_shape(name):
+  row = CHECKS[name]
+  output = _shape(row["output"])
+  overrides = json.loads(row["overrides"])
+  summary = _summary(
+    row["network"], _shape(row["image"]), output[-1], overrides
   )
-  assert _size(variables["params"]) == params
-  assert _size(variables.get("batch_stats", {})) == stats
-  assert set(variables) == {"params", *(["batch_stats"] if stats else [])}
-  assert outputs.logits.shape == (1, 256, 256, classes)
+  assert summary.params == int(row["params"])
+  assert summary.batch_stats == int(row["batch_stats"])
+  assert summary.output == output
+  assert summary.macs == int(row["macs"])
+
+
+def test_blocks_add_up_to_the_whole():
+  summary = _summary("UAMD", (64, 32, 2), 5, {"width": 4})
+  for name in ("params", "batch_stats", "macs"):
+    total = sum(getattr(row, name) for row in summary.rows)
+    assert total == getattr(summary, name), name
+
+
+def test_per_pixel_prelu_has_a_slope_for_every_pixel_and_channel():
+  overrides = {"prelu_per_pixel": True}
+  summary = _summary("UVDD", (256, 256, 2), 12, overrides)
+  assert summary.params == 44_521_612 + 33_808_896
 
 
 def test_every_network_has_a_row():
-  assert set(models.names()) == {name for name, *_ in COUNTS}
+  assert set(models.names()) == {row["network"] for row in CHECKS.values()}
 
 
 def test_author_summary_of_u1():
-  """The first author's own summaries: one channel, two classes."""
-  for width, total, trained in (
-    (64, 34_535_810, 34_524_034),
-    (32, 8_641_730, None),
-  ):
-    net = models.build("U1", 2, width=width)
-    image = jax.ShapeDtypeStruct((1, 32, 32, 1), jnp.float32)
-    variables = jax.eval_shape(net.init, jax.random.key(0), image)
-    assert _size(variables) == total
-    assert trained in (None, _size(variables["params"]))
+  """The first author's own summaries: trained and running values together."""
+  for name, total in (("", 34_535_810), (" m=32", 8_641_730)):
+    row = CHECKS[f"author's U-Net{name}"]
+    assert int(row["params"]) + int(row["batch_stats"]) == total
 
 
 def test_fcn_has_the_parameters_of_fcn8s_on_voc():
   """Three channels and 21 classes, as in Long et al. 2015."""
-  net = models.build("FCN", 21)
-  image = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
-  variables = jax.eval_shape(net.init, jax.random.key(0), image)
-  assert _size(variables) == 134_489_759
+  assert _summary("FCN", (32, 32, 3), 21, {}).params == 134_489_759
 
 
 # Paper 000, Table 3, and the slides of 2020 (UVAD, UVD).
