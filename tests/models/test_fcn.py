@@ -206,7 +206,8 @@ def test_bfloat16_keeps_parameters_and_scores_in_float32():
   types = [
     equation.outvars[0].aval.dtype
     for equation in jaxpr.eqns
-    if equation.primitive.name == "conv_general_dilated"
+    if "conv" in equation.params.get("name", equation.primitive.name)
+    and "convert" not in equation.primitive.name
   ]
   assert types == [jnp.bfloat16] * 15 + [np.dtype("float32")] * 6
 
