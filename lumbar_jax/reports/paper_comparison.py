@@ -49,7 +49,9 @@ def compare_table(table: int, ours: Rows) -> str:
     Blocks of columns for what both have, then the names of what one has only.
   """
   mine, paper = _by_group(ours), _by_group(paper_values(table))
+  models = list(dict.fromkeys(key[:2] for key in mine))
   common = [key for key in mine if key in paper]
+  common.sort(key=lambda key: models.index(key[:2]))
   step = _GROUPS_A_BLOCK[table]
   blocks = [
     _block(common[start : start + step], mine, paper)

@@ -56,6 +56,18 @@ def test_table_7_has_its_three_metrics_side_by_side():
   assert max(map(len, text.splitlines())) <= 100
 
 
+def test_table_8_has_a_members_impact_beside_its_iou():
+  members = ("without U1", "without UA")
+  ours = [
+    row(member, "Sacrum", value, metric)
+    for metric, value in (("iou", 0.85), ("impact", -0.002))
+    for member in members
+  ]
+  expected = "Sacrum 85.0 85.2 -0.2 -0.2 -0.2 +0.0"
+  first, _ = lines_of(compare_table(8, ours), "Sacrum")
+  assert " ".join(first) == expected
+
+
 def test_phantoms_are_never_hidden():
   assert "SYNTHETIC PHANTOM" in data_lines({"source": "phantom", "root": "x"})
   real = data_lines({"source": "mids", "root": "/data/mine"})
