@@ -6,10 +6,13 @@
   python launch.py --mode=doctor --config=configs/midas.py \\
       --config.data.root=/data/midas
   python launch.py --mode=predict --workdir=runs/umd --input=study --output=out
+  python launch.py --mode=summary --config=configs/midas.py:UMD
 
 Modes: crossval (prepare, train every fold, tune thresholds, evaluate, report),
 train (one fold: --fold), evaluate, predict, report, doctor (check the data,
-change nothing). A stopped run goes on when the same command is given again.
+change nothing), summary (a network's blocks, costs and diagram, which goes to
+--workdir or else ./summary; no data needed). A stopped run goes on when the
+same command is given again.
 """
 
 import os
@@ -27,7 +30,8 @@ _CONFIG = config_flags.DEFINE_config_file(
 _MODE = flags.DEFINE_string(
   "mode",
   None,
-  "crossval, train, evaluate, predict, report or doctor; default: config.mode",
+  "crossval, train, evaluate, predict, report, doctor or summary; default: "
+  "config.mode",
 )
 _WORKDIR = flags.DEFINE_string("workdir", None, "folder of the run")
 _FOLD = flags.DEFINE_integer("fold", None, "one fold, from 0 (train, predict)")
@@ -43,6 +47,12 @@ _PROBABILITIES = flags.DEFINE_bool(
 )
 _OVERWRITE = flags.DEFINE_bool(
   "overwrite", False, "predict: do again what is there already"
+)
+_STAGE = flags.DEFINE_enum(
+  "stage",
+  None,
+  ["train", "stack", "tune", "evaluate", "report"],
+  "study: one stage alone; default: all that is left",
 )
 
 
@@ -67,6 +77,7 @@ def main(argv: list[str]) -> None:
     output=_path(_OUTPUT),
     probabilities=_PROBABILITIES.value,
     overwrite=_OVERWRITE.value,
+    stage=_STAGE.value,
   )
   mode = _MODE.value or (config.mode if config is not None else None)
   if mode is None:

@@ -11,7 +11,10 @@ import ml_collections
 
 from lumbar_jax.errors import InputError, did_you_mean
 
-MODES = ("crossval", "train", "evaluate", "predict", "report", "doctor")
+MODES = (
+  *("crossval", "train", "evaluate", "predict", "report", "doctor"),
+  *("ensemble", "study", "summary"),
+)
 CHANNELS = ("T2w", "T1w")
 
 # A run's folder may be continued with another value of these; every other
@@ -25,6 +28,9 @@ FREE_FIELDS = (
   "training.checkpoint_every_steps",
   "training.tensorboard",
 )
+
+# Ensembles keep a record of their own (ensemble.json); a study can grow.
+FREE_SECTIONS = ("ensemble.", "study.")
 
 
 def _data() -> dict[str, Any]:
@@ -105,6 +111,44 @@ def _evaluation() -> dict[str, Any]:
   )
 
 
+def _ensemble() -> dict[str, Any]:
+  """Paper 000, sections 4.2 and 5.4."""
+  return dict(
+    members=(),  # mode ensemble: folders of the finished runs to combine
+    name="",  # in tables and folders; empty: the members' names
+    method="arithmetic",  # or geometric, or NAD NCD NSD TAD TCD TSD
+    weights=(),  # of the members in an averaging; empty: equal
+    # The meta-learner (stacking); its batch size, loss, seed and augmentation
+    # are the members'.
+    hidden=64,  # units of the dense layer; the paper does not give it
+    num_epochs=50,
+    optimizer="adam",
+    learning_rate=3.3e-4,
+    cached=False,  # compute the members' outputs once, without augmentation
+    batching="auto",  # of members of one topology: loop, map or vmap
+  )
+
+
+def _study() -> dict[str, Any]:
+  """What mode study runs, and what its tables and figures show."""
+  return dict(
+    networks=(
+      *("FCN", "U1", "UA", "UD", "UAD", "UMD", "UAMD", "UVMD", "UVDD"),
+      *("UQD", "UDD", "UMDD", "UDD2"),
+    ),
+    ensembles=("E4", "E5", "E6", "E7", "E8", "E9", "E10", "E11", "E12", "E13"),
+    methods=("arithmetic", "geometric", "NAD", "TCD"),
+    ablation="E12-NAD",  # Table 8: leave out each member; empty: no Table 8
+    # Models in Tables 6 and 7 and the figures; empty: the baselines, the best
+    # other network and the best ensemble of each method on validation data.
+    columns=(),
+    baselines=("FCN", "U1"),
+    reference="UMD",  # whom Figure 8 tests the others against
+    labelling="TH",  # of Tables 7 and 8 and the figures
+    num_pictures=3,  # slices in Figure 7
+  )
+
+
 def default() -> ml_collections.ConfigDict:
   """Returns paper 000's settings for U1 on a MIDS tree."""
   return ml_collections.ConfigDict(
@@ -116,6 +160,8 @@ def default() -> ml_collections.ConfigDict:
       model=_model(),
       training=_training(),
       evaluation=_evaluation(),
+      ensemble=_ensemble(),
+      study=_study(),
     )
   )
 
@@ -134,7 +180,11 @@ def flatten(config, prefix: str = "") -> dict[str, Any]:
 
 def shaping(config) -> dict[str, Any]:
   """Returns the flat fields that shape a run's results."""
-  return {k: v for k, v in flatten(config).items() if k not in FREE_FIELDS}
+  return {
+    name: value
+    for name, value in flatten(config).items()
+    if name not in FREE_FIELDS and not name.startswith(FREE_SECTIONS)
+  }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -192,6 +242,13 @@ _RULES = (
   _Rule("training.checkpoint_every_steps", low=0),
   _Rule("evaluation.batch_size", low=1),
   _Rule("evaluation.num_bootstrap", low=0),
+  _Rule("ensemble.hidden", low=1),
+  _Rule("ensemble.num_epochs", low=1),
+  _Rule("ensemble.optimizer", allowed=("adam", "rmsprop", "adadelta")),
+  _Rule("ensemble.learning_rate", low=1e-12),
+  _Rule("ensemble.batching", allowed=("auto", "loop", "map", "vmap")),
+  _Rule("study.labelling", allowed=("TH", "MAP")),
+  _Rule("study.num_pictures", low=0),
 )
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import ml_collections
 from absl import logging
 
+from lumbar_jax import anatomy, stages
 from lumbar_jax import config as config_lib
-from lumbar_jax import stages
 from lumbar_jax.errors import InputError, did_you_mean
 from lumbar_jax.evaluation import tables
 from lumbar_jax.evaluation.results import AVERAGED, MEAN, Results
@@ -29,6 +29,7 @@ class Options:
     output: where predictions go.
     probabilities: whether to write scores beside the labels.
     overwrite: whether to predict again what is there.
+    stage: one stage of a study, or None for all.
   """
 
   config: ml_collections.ConfigDict | None
@@ -39,6 +40,7 @@ class Options:
   output: Path | None = None
   probabilities: bool = False
   overwrite: bool = False
+  stage: str | None = None
 
 
 def _workdir(options: Options) -> Path:
@@ -172,6 +174,53 @@ def doctor(options: Options) -> None:
     )
 
 
+def study(options: Options) -> None:
+  """Trains networks, makes ensembles of them, and reports on all."""
+  from lumbar_jax import study as study_lib
+
+  folder = _workdir(options)
+  config = options.config or load_run(folder).config
+  opened = study_lib.open_study(folder, config)
+  for stage in study_lib.STAGES:
+    if options.stage in (None, stage):
+      logging.info("stage %s", stage)
+      study_lib.RUN[stage](opened)
+
+
+def summary(options: Options) -> None:
+  """Logs a network block by block and draws its diagram; needs no data."""
+  from lumbar_jax.models.summary import format_table, summarize
+  from lumbar_jax.reports import diagram
+  from lumbar_jax.training.networks import build_network
+
+  run = _described(options)
+  name, data = run.config.model.name, run.config.data
+  image = (data.patch_size, data.patch_size, len(data.channels))
+  found = summarize(build_network(run), image)
+  size = " x ".join(map(str, image))
+  logging.info("%s for patches of %s\n%s", name, size, format_table(found))
+  figure = diagram.draw(found, name)
+  if figure is None:
+    logging.info("there is no diagram for networks of this kind")
+  else:
+    paths = diagram.write(figure, run.folder / name)
+    logging.info("diagram: %s", ", ".join(map(str, paths)))
+
+
+def _described(options: Options) -> Run:
+  """Returns the run of --config, begun or not, or the one in --workdir."""
+  if options.config is None and options.workdir is None:
+    raise InputError(
+      "--config is missing",
+      "give --config=configs/NAME.py, or the --workdir of a run",
+    )
+  if options.config is None:
+    return load_run(options.workdir)
+  config_lib.validate(options.config)
+  scheme = anatomy.load_scheme(options.config.data.scheme)
+  return Run(options.workdir or Path("summary"), options.config, scheme)
+
+
 MODES: dict[str, Callable[[Options], None]] = {
   "crossval": crossval,
   "train": train,
@@ -179,6 +228,8 @@ MODES: dict[str, Callable[[Options], None]] = {
   "predict": predict,
   "report": report,
   "doctor": doctor,
+  "summary": summary,
+  "study": study,
 }
 
 

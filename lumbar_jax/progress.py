@@ -21,8 +21,9 @@ def duration(seconds: float) -> str:
 class Progress:
   """Shows how far a piece of work is; use as a context manager."""
 
-  def __init__(self, title: str, total: int):
-    """Starts at 0 of `total` units."""
+  def __init__(self, title: str, total: int, *, quiet: bool = False):
+    """Starts at 0 of `total` units; a quiet one shows nothing."""
+    self._quiet = quiet
     self._title, self._total, self._done = title, max(total, 1), 0
     self._note, self._start = "", time.monotonic()
     self._logged = self._start
@@ -30,7 +31,7 @@ class Progress:
     self._bar = self._task = None
 
   def __enter__(self) -> "Progress":
-    if sys.stderr.isatty():
+    if sys.stderr.isatty() and not self._quiet:
       from rich import progress
       from rich.console import Console
 
@@ -51,7 +52,7 @@ class Progress:
   def __exit__(self, *_) -> None:
     if self._bar is not None:
       self._bar.stop()
-    if self._done:
+    if self._done and not self._quiet:
       spent = duration(time.monotonic() - self._start)
       logging.info("%s: done in %s. %s", self._title, spent, self._note)
 
@@ -69,7 +70,7 @@ class Progress:
       self._bar.update(self._task, completed=done, note=self._note)
       return
     now = time.monotonic()
-    if now - self._logged < LOG_EVERY_S:
+    if self._quiet or now - self._logged < LOG_EVERY_S:
       return
     self._logged = now
     rate = (done - self._first) / (now - self._start)

@@ -28,7 +28,7 @@ class PatchSource:
 
   def __init__(self, studies: Sequence[PreparedStudy], size: int, stride: int):
     self.studies = list(studies)
-    self.size = size
+    self.size, self.stride = size, stride
     self.places = [
       (number, n, row, column)
       for number, study in enumerate(self.studies)

@@ -85,10 +85,25 @@ def collect_thresholds(
   patching["batch_size"] = batch_size
   counts = ThresholdCounts.zeros(num_classes)
   for study in studies:
-    slices = _native_scores(scores_fn, study, patching)
-    for scores, truth in zip(slices, study.native_mask, strict=True):
-      counts.add(scores, np.asarray(truth))
+    for _ in threshold_slices(counts, scores_fn, study, patching):
+      pass
   return counts
+
+
+def threshold_slices(
+  counts: ThresholdCounts,
+  scores_fn: ScoresFn,
+  study: Study,
+  patching: dict[str, int],
+) -> Iterator[None]:
+  """Adds a study's slices to `counts`, pausing after each.
+
+  Several models can so take turns on one study and share what they compute.
+  """
+  slices = _native_scores(scores_fn, study, patching)
+  for scores, truth in zip(slices, study.native_mask, strict=True):
+    counts.add(scores, np.asarray(truth))
+    yield
 
 
 def evaluate_study(
@@ -131,12 +146,39 @@ def evaluate_study(
     limits[AVERAGED] = averaged_thresholds
   patching = {"patch_size": patch_size, "patch_stride": patch_stride}
   patching["batch_size"] = batch_size
-  passes = [_native_scores(s, study, patching) for s in scorers]
-  counts = {}
+  counts: dict[tuple[str, str], Counts] = {}
+  named = dict(zip(folds, scorers, strict=True))
+  for _ in count_slices(counts, named, study, limits, patching, on_labels):
+    pass
+  return counts
+
+
+def count_slices(
+  counts: dict[tuple[str, str], Counts],
+  scorers: dict[str, ScoresFn],
+  study: Study,
+  limits: dict[str, Thresholds],
+  patching: dict[str, int],
+  on_labels: OnLabels | None = None,
+) -> Iterator[None]:
+  """Adds a study's pixels to `counts` slice by slice, pausing after each.
+
+  Several models can so take turns on one study and share what they compute.
+
+  Args:
+    counts: {(fold, labelling): [k k]}, filled in place.
+    scorers: {fold: its model}.
+    study: with native truth.
+    limits: {fold: thresholds [k]}; "averaged" in it asks for the averaged
+      scores too.
+    patching: patch_size, patch_stride and batch_size.
+    on_labels: called with each slice's labels.
+  """
+  passes = [_native_scores(s, study, patching) for s in scorers.values()]
   rows = zip(study.native_mask, *passes, strict=True)
   for number, (truth, *scores) in enumerate(rows):
-    named = dict(zip(folds, scores, strict=True))
-    if averaged_thresholds is not None:
+    named = dict(zip(scorers, scores, strict=True))
+    if AVERAGED in limits:
       named[AVERAGED] = sum(scores) / np.float32(len(scores))
     for fold, values in named.items():
       for kind in labelling_lib.LABELLINGS:
@@ -145,7 +187,7 @@ def evaluate_study(
           on_labels(study, number, (fold, kind), found)
         new = metrics.confusion_host(np.asarray(truth), found, values.shape[-1])
         counts[fold, kind] = counts.get((fold, kind), 0) + new
-  return counts
+    yield
 
 
 def evaluate_studies(

@@ -134,9 +134,16 @@ class ThresholdCounts:
 
 
 def write_thresholds(
-  path: str | Path, scheme: Scheme, thresholds: Thresholds
+  path: str | Path, scheme: Scheme, thresholds: Thresholds, model: str = ""
 ) -> None:
-  """Writes `thresholds.json`: the scheme and {class name: threshold}."""
+  """Writes `thresholds.json`: the scheme and {class name: threshold}.
+
+  Args:
+    path: the file.
+    scheme: the k classes.
+    thresholds: [k].
+    model: digest of the weights whose scores they were tuned on, if known.
+  """
   # A float32 prints as the shortest decimal that reads back as itself.
   values = [float(str(np.float32(value))) for value in thresholds]
   content = {
@@ -144,14 +151,22 @@ def write_thresholds(
     "classes": list(scheme.names),
     "thresholds": dict(zip(scheme.names, values, strict=True)),
   }
-  write_json(path, content)
+  write_json(path, content | ({"model": model} if model else {}))
 
 
-def read_thresholds(path: str | Path, scheme: Scheme) -> Thresholds:
+def read_thresholds(
+  path: str | Path, scheme: Scheme, model: str = ""
+) -> Thresholds:
   """Reads `thresholds.json` as [k] float32.
 
+  Args:
+    path: the file.
+    scheme: the k classes.
+    model: digest of the weights that they are wanted for; empty: any.
+
   Raises:
-    InputError: not such a file, or of a scheme with other classes.
+    InputError: not such a file, of a scheme with other classes, or tuned on
+      another model's scores.
   """
   try:
     content = read_json(path)
@@ -167,6 +182,12 @@ def read_thresholds(path: str | Path, scheme: Scheme) -> Thresholds:
     raise InputError(
       f"thresholds of the classes {', '.join(classes)}",
       f"scheme {scheme.name} has the classes {', '.join(scheme.names)}",
+      path=path,
+    )
+  if model and content.get("model", model) != model:
+    raise InputError(
+      "these thresholds were tuned on the scores of other weights",
+      "delete the file and tune anew",
       path=path,
     )
   return np.array(thresholds, np.float32)

@@ -147,6 +147,26 @@ def _restore(manager, target: Any, folder: Path):
   return restored["tree"], restored["info"]
 
 
+def latest_info(folder: Path) -> dict[str, Any] | None:
+  """Returns the position that a fold's latest checkpoint holds, or None.
+
+  Args:
+    folder: the fold's `checkpoints` folder.
+  """
+  folder = Path(folder) / LATEST
+  if not folder.is_dir():
+    return None
+  manager = _manager(folder, read_only=True)
+  try:
+    step = manager.latest_step()
+    if step is None:
+      return None
+    wanted = ocp.args.Composite(info=ocp.args.JsonRestore())
+    return manager.restore(step, args=wanted)["info"]
+  finally:
+    manager.close()
+
+
 def load_best(folder: Path, target: Any) -> tuple[Any, dict[str, Any]]:
   """Returns (variables, info) of a fold's best epoch.
 

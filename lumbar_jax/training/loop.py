@@ -35,6 +35,7 @@ class FoldTrainer:
   Attributes:
     state: the current `TrainState`.
     position: the current `Position`.
+    place: (epoch, steps taken, validation batches done in this epoch).
   """
 
   def __init__(
@@ -46,6 +47,9 @@ class FoldTrainer:
     folder: Path,
     fold: int,
     initial: Any = None,
+    *,
+    title: str = "",
+    quiet: bool = False,
   ):
     """Restores the latest checkpoint if there is one, else starts afresh.
 
@@ -58,7 +62,10 @@ class FoldTrainer:
       fold: its number.
       initial: function variables -> variables applied to fresh ones
         (`config.training.init_from`), or None.
+      title: of the progress display; empty: the fold's.
+      quiet: whether to show no progress.
     """
+    self._title, self._quiet = title or f"fold {fold}, epochs", quiet
     self._engine, self._config, self._scheme = engine, config, scheme
     self._train, self._val = sources
     self._folder, self._fold = Path(folder), fold
@@ -73,6 +80,7 @@ class FoldTrainer:
       self.state = self._fresh(initial)
       self.position = Position(0, None, EpochSums.zeros(scheme.num_classes))
     self._checkpoints.drop_best_from(self.position.epoch)
+    self.place = (self.position.epoch, int(self.state.step), 0)
 
   def _fresh(self, initial: Any) -> TrainState:
     seed, fold = self._config.seed, self._fold
@@ -108,7 +116,7 @@ class FoldTrainer:
       tensorboard=self._config.training.tensorboard,
     )
     try:
-      with Progress(f"fold {self._fold}, epochs", num_epochs) as progress:
+      with Progress(self._title, num_epochs, quiet=self._quiet) as progress:
         while not self.done:
           start = time.monotonic()
           scalars = yield from self._epoch(progress)
@@ -149,6 +157,7 @@ class FoldTrainer:
       if save:
         position.iterator = batches.get_state()
         self._save_latest()
+      self.place = (position.epoch, step, 0)
       yield
     self._drain(pending)
     validation = yield from self._validate()
@@ -189,6 +198,8 @@ class FoldTrainer:
       batch.pop("studies")
       batch = sharding.put_batch(batch, self._engine.mesh)
       waiting.append(self._engine.eval_step(self.state.variables, batch))
+      epoch, step, validated = self.place
+      self.place = (epoch, step, validated + 1)
       yield
     for value in jax.device_get(waiting):
       sums.add(value)
@@ -203,6 +214,7 @@ class FoldTrainer:
       info = {"epoch": position.epoch, "val/accuracy": accuracy}
       self._checkpoints.save_best(position.epoch, self.state.variables, info)
     position.epoch += 1
+    self.place = (position.epoch, int(self.state.step), 0)
     position.iterator = None
     position.sums = EpochSums.zeros(self._scheme.num_classes)
     self._save_latest()

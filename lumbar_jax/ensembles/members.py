@@ -1,0 +1,210 @@
+"""Members of one topology: their parameters stacked, applied all at once.
+
+Stacked parameters are the interface; how they are batched (`vmap`, `map` or a
+`loop`) changes the time and nothing else.
+"""
+
+import functools
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import logging
+from flax import struct
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from lumbar_jax.arrays import Images
+from lumbar_jax.errors import InputError
+
+BATCHINGS = ("loop", "map", "vmap")
+# XLA's CPU backend turns a vmapped convolution into a slow grouped one.
+# Measured by experiments/time_batching.py; other backends: at first use.
+MEASURED = {"cpu": "loop"}
+_REPEATS = 3
+
+
+@struct.dataclass
+class MemberOutputs:
+  """What a member gives an ensemble.
+
+  Attributes:
+    scores: [b h w k] float32, softmax.
+    features: [b h w m], what T reads: the input of the classification block;
+      the logits of a network without one (FCN8); None where not asked for.
+  """
+
+  scores: jax.Array
+  features: jax.Array | None = None
+
+
+def stack(variables: Sequence[Any]) -> Any:
+  """Stacks trees of one structure leaf by leaf: r trees -> leaves [r ...].
+
+  Raises:
+    InputError: trees of different networks.
+  """
+  first = jax.tree.map(jnp.shape, variables[0])
+  for other in variables[1:]:
+    if jax.tree.map(jnp.shape, other) != first:
+      raise InputError(
+        "members of different networks cannot be stacked",
+        "group them by network first",
+      )
+  return jax.tree.map(lambda *leaves: jnp.stack(leaves), *variables)
+
+
+def forward(
+  net: nn.Module, with_features: bool, variables: Any, images: Images
+) -> MemberOutputs:
+  """Returns one member's outputs."""
+  outputs = net.apply(variables, images, train=False)
+  logits = outputs.logits.astype(jnp.float32)
+  features = None
+  if with_features:
+    features = logits if outputs.features is None else outputs.features
+  return MemberOutputs(jax.nn.softmax(logits, axis=-1), features)
+
+
+def _looped(apply, stacked, images):
+  size = jax.tree.leaves(stacked)[0].shape[0]
+  found = [
+    apply(jax.tree.map(lambda x, i=i: x[i], stacked), images)
+    for i in range(size)
+  ]
+  return jax.tree.map(lambda *leaves: jnp.stack(leaves), *found)
+
+
+def _batched(apply, batching, stacked, images):
+  if batching == "vmap":
+    return jax.vmap(apply, in_axes=(0, None))(stacked, images)
+  if batching == "map":
+    return jax.lax.map(lambda variables: apply(variables, images), stacked)
+  return _looped(apply, stacked, images)
+
+
+_forward = jax.jit(forward, static_argnums=(0, 1))
+
+
+def _apply(net, with_features, batching, mesh, stacked, images):
+  if batching == "loop" and mesh is None:  # compiles a single member, once
+    apply = functools.partial(_forward, net, with_features)
+    return _looped(apply, stacked, images)
+  return _compiled(net, with_features, batching, mesh, stacked, images)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
+def _compiled(net, with_features, batching, mesh, stacked, images):
+  apply = functools.partial(forward, net, with_features)
+  work = functools.partial(_batched, apply, batching)
+  if mesh is None:
+    return work(stacked, images)
+  split, whole = PartitionSpec("member"), PartitionSpec()
+  return jax.shard_map(
+    work,
+    mesh=mesh,
+    in_specs=(split, whole),
+    out_specs=split,
+    check_vma=False,
+  )(stacked, images)
+
+
+def member_mesh(num_members: int, devices=None) -> Mesh | None:
+  """Returns a mesh with the axis "member", None where one device does it.
+
+  It has as many devices as divide the members evenly.
+  """
+  devices = jax.devices() if devices is None else devices
+  size = max(n for n in range(1, len(devices) + 1) if num_members % n == 0)
+  if size == 1:
+    return None
+  return jax.make_mesh(
+    (size,), ("member",), axis_types=(AxisType.Auto,), devices=devices[:size]
+  )
+
+
+def place(stacked: Any, mesh: Mesh | None) -> Any:
+  """Puts stacked variables on the devices that will use them."""
+  if mesh is None:
+    return jax.device_put(stacked)
+  return jax.device_put(stacked, NamedSharding(mesh, PartitionSpec("member")))
+
+
+def apply_stacked(
+  net: nn.Module,
+  stacked: Any,
+  images: Images,
+  *,
+  with_features: bool = False,
+  batching: str = "auto",
+  mesh: Mesh | None = None,
+) -> MemberOutputs:
+  """Applies stacked members to one batch.
+
+  Args:
+    net: their network.
+    stacked: variables with leaves [r ...], see `stack` and `place`.
+    images: [b h w c], the same for all.
+    with_features: whether to return the features too.
+    batching: one of `BATCHINGS`, or "auto": the quickest on this backend.
+    mesh: from `member_mesh`; each device then computes its own members.
+
+  Returns:
+    Outputs with leaves [r b h w ...], the same for every batching up to
+    float32 rounding.
+
+  Raises:
+    InputError: an unknown batching.
+  """
+  if batching == "auto":
+    batching = choose_batching(net, stacked, images, with_features)
+  elif batching not in BATCHINGS:
+    raise InputError(
+      f"unknown batching {batching!r}",
+      f"there are auto, {', '.join(BATCHINGS)}",
+    )
+  return _apply(net, with_features, batching, mesh, stacked, images)
+
+
+_CHOSEN: dict[Any, str] = {}  # (backend, network) -> batching
+
+
+def choose_batching(
+  net: nn.Module, stacked: Any, images: Images, with_features: bool = False
+) -> str:
+  """Returns the quickest batching: known for this backend, or measured now."""
+  backend = jax.default_backend()
+  if jax.tree.leaves(stacked)[0].shape[0] == 1:
+    return "loop"
+  if backend in MEASURED:
+    return MEASURED[backend]
+  key = (backend, net)
+  if key not in _CHOSEN:
+    times = time_batchings(net, stacked, images, with_features)
+    _CHOSEN[key] = min(times, key=times.get)
+    text = ", ".join(f"{name} {t * 1e3:.1f} ms" for name, t in times.items())
+    logging.info("batching of members on %s: %s", backend, text)
+  return _CHOSEN[key]
+
+
+def time_batchings(
+  net: nn.Module,
+  stacked: Any,
+  images: Images,
+  with_features: bool = False,
+  repeats: int = _REPEATS,
+) -> dict[str, float]:
+  """Returns {batching: median seconds}, repeats interleaved."""
+  times: dict[str, list[float]] = {name: [] for name in BATCHINGS}
+  for turn in range(repeats + 1):
+    for name in BATCHINGS:
+      start = time.perf_counter()
+      jax.block_until_ready(
+        _apply(net, with_features, name, None, stacked, images)
+      )
+      if turn:  # the first one compiles
+        times[name].append(time.perf_counter() - start)
+  return {name: float(np.median(found)) for name, found in times.items()}

@@ -1,0 +1,161 @@
+"""The frozen forward passes that several ensembles share.
+
+The members' networks are the cost of an ensemble. A pool computes each of them
+once a batch, whoever asks first; the others find the result in its memory. It
+only remembers, so everyone gets what they would have got alone.
+"""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
+
+from lumbar_jax.arrays import Images, Scores
+from lumbar_jax.ensembles import members
+from lumbar_jax.ensembles.averaging import MEANS
+from lumbar_jax.ensembles.definitions import Ensemble
+from lumbar_jax.ensembles.members import MemberOutputs
+from lumbar_jax.ensembles.stacking import StackingHead, merge
+
+# A reader asks for the next batch before it is done with this one.
+REMEMBERED = 2
+
+
+class MemberPool:
+  """Members by key, grouped by network, each group's parameters stacked."""
+
+  def __init__(
+    self,
+    found: Mapping[Any, tuple[nn.Module, Any]],
+    *,
+    with_features: Sequence[Any] = (),
+    batching: str = "auto",
+  ):
+    """Stacks the members of equal networks and puts them on the devices.
+
+    Args:
+      found: {key: (network, variables)}.
+      with_features: keys whose features will be asked for.
+      batching: see `members.apply_stacked`.
+    """
+    groups: dict[nn.Module, list[Any]] = {}
+    for key, (net, _) in found.items():
+      groups.setdefault(net, []).append(key)
+    self._group = {key: net for net, keys in groups.items() for key in keys}
+    self._keys = groups
+    self._batching = batching
+    self._features = {
+      net: any(key in with_features for key in keys)
+      for net, keys in groups.items()
+    }
+    self._mesh = {
+      net: members.member_mesh(len(keys)) for net, keys in groups.items()
+    }
+    self._stacked = {
+      net: members.place(
+        members.stack([found[key][1] for key in keys]), self._mesh[net]
+      )
+      for net, keys in groups.items()
+    }
+    self._memory: list[tuple[Any, dict[nn.Module, MemberOutputs]]] = []
+
+  def __call__(self, key: Any, images: Images) -> MemberOutputs:
+    """Returns a member's outputs for a batch."""
+    net = self._group[key]
+    known = self._recall(images)
+    if net not in known:
+      known[net] = self._compute(net, images)
+    place = self._keys[net].index(key)
+    return jax.tree.map(lambda x: x[place], known[net])
+
+  def _compute(self, net: nn.Module, images: Images) -> MemberOutputs:
+    """Applies a group; its outputs meet the others' on the first device."""
+    mesh = self._mesh[net]
+    if mesh is not None:
+      images = jax.device_put(images, NamedSharding(mesh, PartitionSpec()))
+    outputs = members.apply_stacked(
+      net,
+      self._stacked[net],
+      images,
+      with_features=self._features[net],
+      batching=self._batching,
+      mesh=mesh,
+    )
+    return outputs if mesh is None else jax.device_put(outputs, _first())
+
+  def _recall(self, images: Images) -> dict[nn.Module, MemberOutputs]:
+    """Returns what is known of a batch; equal images are the same batch."""
+    for seen, known in reversed(self._memory):
+      if seen is images or _equal(seen, images):
+        return known
+    self._memory = [*self._memory, (images, {})][-REMEMBERED:]
+    return self._memory[-1][1]
+
+
+def _first() -> jax.Device:
+  return jax.devices()[0]
+
+
+def _equal(a: Any, b: Any) -> bool:
+  if a.shape != b.shape:
+    return False
+  return np.array_equal(np.asarray(a), np.asarray(b))
+
+
+def merged_input(
+  pool: MemberPool, ensemble: Ensemble, keys: Sequence[Any], images: Images
+) -> jax.Array:
+  """Returns what a meta-learner sees: [b h w m].
+
+  Args:
+    pool: with the members.
+    ensemble: a stacking ensemble.
+    keys: its members' keys in the pool.
+    images: [b h w c].
+
+  Raises:
+    InputError: features of unequal width cannot be averaged or added.
+  """
+  outputs = [pool(key, images) for key in keys]
+  if ensemble.reads_features:
+    return merge([out.features for out in outputs], ensemble.method[1])
+  return merge([out.scores for out in outputs], ensemble.method[1])
+
+
+_MEANS = {name: jax.jit(mean, static_argnums=1) for name, mean in MEANS.items()}
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _head_scores(
+  net: StackingHead, variables: Any, merged: jax.Array
+) -> Scores:
+  return jax.nn.softmax(net.apply(variables, merged).logits, axis=-1)
+
+
+def ensemble_scorer(
+  pool: MemberPool,
+  ensemble: Ensemble,
+  keys: Sequence[Any],
+  head: tuple[StackingHead, Any] | None = None,
+) -> Callable[[Images], Scores]:
+  """Returns an ensemble's scores: images [b h w c] -> [b h w k].
+
+  Args:
+    pool: with the members.
+    ensemble: how they are combined.
+    keys: the members' keys in the pool.
+    head: a stacking ensemble's meta-learner and its variables.
+  """
+  if ensemble.is_stacking:
+    net, variables = head
+    return lambda images: _head_scores(
+      net, variables, merged_input(pool, ensemble, keys, images)
+    )
+  mean = _MEANS[ensemble.method]
+  return lambda images: mean(
+    [pool(key, images).scores for key in keys], ensemble.weights
+  )

@@ -1,0 +1,393 @@
+"""A study: many networks, all their ensembles, and what became of them.
+
+runs/NAME/            a run for each network
+ensembles/E12-NAD/    an ensemble's folder, see `ensembles.folder`
+splits.json           one division of the patients for all
+tables/  figures/  report.html
+
+Stages, each resumable and usable alone: train -> stack -> tune -> evaluate ->
+report. Paper 000 from section 5.1 to 6, for any data.
+"""
+
+import dataclasses
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from absl import logging
+
+from lumbar_jax import config as config_lib
+from lumbar_jax import models as models_lib
+from lumbar_jax import stages
+from lumbar_jax.data.pipeline import PatchSource
+from lumbar_jax.data.splits_file import read_splits
+from lumbar_jax.ensembles import assess, definitions
+from lumbar_jax.ensembles import folder as folder_lib
+from lumbar_jax.ensembles.definitions import Ensemble
+from lumbar_jax.ensembles.folder import Member
+from lumbar_jax.ensembles.model import Model, Weights, merged_width
+from lumbar_jax.ensembles.train import stacking_settings, train_heads
+from lumbar_jax.errors import InputError, did_you_mean
+from lumbar_jax.evaluation.results import Results, load_counts
+from lumbar_jax.runs import Run, begin_run, open_run
+from lumbar_jax.training.checkpoints import latest_info
+
+if TYPE_CHECKING:
+  from lumbar_jax.reports.study import Found
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+  """An opened study.
+
+  Attributes:
+    run: its folder, config and classes.
+    data: what all its networks work on.
+    members: a run for each network, in the config's order.
+  """
+
+  run: Run
+  data: stages.Material
+  members: tuple[Member, ...]
+
+  def sources(self, fold: int) -> tuple[PatchSource, PatchSource]:
+    """Returns a fold's training and validation patches."""
+    config, splits = self.run.config.data, self.data.splits
+    return tuple(
+      PatchSource(
+        self.data.of(patients), config.patch_size, config.patch_stride
+      )
+      for patients in (splits.train(fold), splits.validation(fold))
+    )
+
+  def singles(self) -> list[Model]:
+    """Returns every network as a model."""
+    return [Model(m.name, m.run, (m,)) for m in self.members]
+
+  def models(self, weights: Weights) -> list[Model]:
+    """Returns the networks, the ensembles and the ablations."""
+    return [*self.singles(), *self.ensembles(weights)]
+
+  def ensembles(self, weights: Weights) -> list[Model]:
+    """Returns the ensembles and ablations, their folders made.
+
+    Raises:
+      InputError: a member is not trained, or was trained anew.
+    """
+    made = []
+    for ensemble in planned(self.run.config, [m.name for m in self.members]):
+      chosen = [m for m in self.members if m.name in ensemble.members]
+      chosen.sort(key=lambda member: ensemble.members.index(member.name))
+      folder = self.run.folder / "ensembles" / ensemble.title
+      made.append(
+        make_ensemble(folder, ensemble, chosen, self.run.config, weights)
+      )
+    return made
+
+  def parts(self) -> list[assess.Part]:
+    """Returns who is evaluated on what: see `stages.evaluate`."""
+    return parts_of(self.run, self.data)
+
+
+def parts_of(run: Run, data: stages.Material) -> list[assess.Part]:
+  """Returns which folds are evaluated on which studies."""
+  splits = data.splits
+  if splits.test:
+    return [assess.Part(tuple(run.folds), tuple(data.of(splits.test)), True)]
+  logging.warning(
+    "no test patients: the figures are of the validation patients, on which "
+    "thresholds and epochs were chosen, and so are optimistic"
+  )
+  return [
+    assess.Part((fold,), tuple(data.of(splits.validation(fold))), False)
+    for fold in run.folds
+  ]
+
+
+def make_ensemble(
+  folder: Path,
+  ensemble: Ensemble,
+  members: Sequence[Member],
+  config: Any,
+  weights: Weights,
+) -> Model:
+  """Makes (or opens) an ensemble's folder.
+
+  Raises:
+    InputError: a member is not trained or was trained anew, features that
+      cannot be merged, or a folder of another ensemble.
+  """
+  definitions.check(ensemble)
+  settings = stacking_settings(config)
+  if ensemble.is_stacking:
+    merged_width(members, ensemble)  # fails where they cannot be merged
+  digests = {member.name: weights.digests(member) for member in members}
+  run = folder_lib.create(folder, ensemble, members, settings, digests)
+  return Model(ensemble.title, run, tuple(members), ensemble, settings)
+
+
+def _members_of(entry: str) -> tuple[str, tuple[str, ...]]:
+  """Returns (name, members) of "E4", "U1+UMD" or "MINE=U1+UMD"."""
+  if entry in definitions.TABLE_4:
+    return entry, definitions.TABLE_4[entry]
+  name, _, text = entry.rpartition("=")
+  members = tuple(text.split("+"))
+  if len(members) < 2:
+    raise InputError(
+      f"config.study.ensembles has {entry!r}",
+      did_you_mean(entry, definitions.TABLE_4)
+      + f"give {', '.join(definitions.TABLE_4)}, or members as U1+UMD+UDD, "
+      "or NAME=U1+UMD+UDD",
+    )
+  return name or definitions.custom_name(members), members
+
+
+def planned(config: Any, networks: Sequence[str]) -> list[Ensemble]:
+  """Returns the ensembles and ablations that a study's networks allow.
+
+  Raises:
+    InputError: an unknown method, or a name that is no ensemble.
+  """
+  found = []
+  for entry in config.study.ensembles:
+    name, names = _members_of(entry)
+    missing = [member for member in names if member not in networks]
+    if missing:
+      logging.info("no ensemble %s: %s not run", name, ", ".join(missing))
+      continue
+    found += [
+      definitions.check(Ensemble(name, names, method))
+      for method in config.study.methods
+    ]
+  whole = [e for e in found if e.title == config.study.ablation]
+  return found + [e.without(m) for e in whole for m in e.members]
+
+
+def open_study(folder: str | Path, config: Any) -> Study:
+  """Opens a study's folder, its data prepared and its runs begun.
+
+  Raises:
+    InputError: bad data or config, an unknown network, or a folder that was
+      begun with something else.
+  """
+  if not config.study.networks:
+    raise InputError("config.study.networks is empty", "name some networks")
+  folder = Path(folder)
+  wanted = {
+    name: network_config(config, name) for name in config.study.networks
+  }
+  for own in wanted.values():
+    config_lib.validate(own)
+  planned(config, list(wanted))
+  root = open_run(folder, config, write=False)
+  data = stages.material(root)
+  members = []
+  for name, own in wanted.items():
+    run = open_run(folder / "runs" / name, own, write=False)
+    _share(root, run)
+    begin_run(run)
+    members.append(Member(name, run))
+  return Study(root, data, tuple(members))
+
+
+def network_config(config: Any, name: str) -> Any:
+  """Returns the config of a study's run of one network."""
+  own = config.copy_and_resolve_references()
+  own.mode, own.model.name, own.data.cache = "crossval", name, ""
+  if len(models_lib.module(name).dropout) != len(own.model.dropout):
+    own.model.dropout = (0.0,) * len(own.model.dropout)  # the network's own
+  return own
+
+
+def _share(root: Run, run: Run) -> None:
+  """Gives a run the study's division of the patients.
+
+  Raises:
+    InputError: it has another one.
+  """
+  run.folder.mkdir(parents=True, exist_ok=True)
+  for name in ("splits.json", "environment.json"):
+    if not (run.folder / name).is_file():
+      shutil.copyfile(root.folder / name, run.folder / name)
+  ours, _ = read_splits(root.folder / "splits.json")
+  theirs, _ = read_splits(run.folder / "splits.json")
+  if (ours.test, ours.folds) != (theirs.test, theirs.folds):
+    raise InputError(
+      "this run divides the patients otherwise than its study",
+      "delete it, so that it is trained on the study's division",
+      path=run.folder,
+    )
+
+
+def _finished(run: Run, fold: int, num_epochs: int) -> bool:
+  info = latest_info(run.fold_folder(fold) / "checkpoints")
+  return info is not None and info["epoch"] >= num_epochs
+
+
+def train_networks(study: Study) -> None:
+  """Trains every fold of every network from where it was left."""
+  num_epochs = study.run.config.training.num_epochs
+  for number, member in enumerate(study.members, start=1):
+    run = member.run
+    left = [f for f in run.folds if not _finished(run, f, num_epochs)]
+    logging.info(
+      "network %d of %d, %s: %d folds to train",
+      *(number, len(study.members), member.name, len(left)),
+    )
+    engine = stages.engine(run) if left else None
+    for fold in left:
+      stages.train_fold(run, study.data, fold, engine)
+
+
+def train_stackers(study: Study) -> None:
+  """Trains every meta-learner, those of a fold at once."""
+  weights = Weights()
+  models = [m for m in study.ensembles(weights) if m.ensemble.is_stacking]
+  train_all_heads(models, study.run, study.sources, weights)
+
+
+def train_all_heads(models, run: Run, sources, weights: Weights) -> None:
+  """Trains meta-learners fold by fold; those that are finished are left.
+
+  Args:
+    models: stacking ensembles.
+    run: whose config they follow.
+    sources: fold -> (training, validation) patches.
+    weights: remembers the members' digests.
+  """
+  for fold in run.folds:
+    left = [
+      model
+      for model in models
+      if not _finished(model.run, fold, model.settings["num_epochs"])
+    ]
+    if left:
+      logging.info("fold %d: %d meta-learners to train", fold, len(left))
+      train_heads(left, fold, sources(fold), run.config, weights)
+
+
+def tune(study: Study) -> None:
+  """Tunes the thresholds of every model."""
+  weights = Weights()
+  splits, data = study.data.splits, study.data
+  assess.tune_models(
+    study.models(weights),
+    study.run.folds,
+    lambda fold: data.of(splits.validation(fold)),
+    weights,
+    study.run.config,
+  )
+
+
+def evaluate(study: Study) -> dict[str, Results]:
+  """Evaluates every model; those of the figures keep their label maps."""
+  weights = Weights()
+  models = study.models(weights)
+  return assess.evaluate_models(
+    models,
+    study.parts(),
+    weights,
+    study.run.config,
+    keep=[model.title for model in shown_models(study, models)],
+    labelling=study.run.config.study.labelling,
+  )
+
+
+def shown_models(study: Study, models: Sequence[Model]) -> list[Model]:
+  """Returns the models of the tables' columns and of the figures.
+
+  By default: the baselines, the reference, the best other network, and the best
+  ensemble of each method; the best by IoU on the validation patients, not the
+  test ones.
+  """
+  by_title = {model.title: model for model in models}
+  config = study.run.config.study
+  if config.columns:
+    for title in config.columns:
+      if title not in by_title:
+        raise InputError(
+          f"config.study.columns has {title!r}",
+          did_you_mean(title, by_title) + f"there are {', '.join(by_title)}",
+        )
+    return [by_title[title] for title in config.columns]
+  scores = {m.title: assess.validation_iou(m, study.run.folds) for m in models}
+  networks = [m for m in models if m.ensemble is None]
+  fixed = (*config.baselines, config.reference)
+  shown = [m for m in networks if m.title in fixed]
+  groups = [[m for m in networks if m not in shown]]
+  for method in config.methods:
+    groups.append(
+      [
+        m
+        for m in models
+        if m.ensemble is not None
+        and m.ensemble.method == method
+        and not m.ensemble.left_out
+      ]
+    )
+  return shown + [
+    max(group, key=lambda m: scores[m.title]) for group in groups if group
+  ]
+
+
+def gather(study: Study) -> "Found":
+  """Returns what a study's tables and figures are made of.
+
+  Raises:
+    InputError: a model is not evaluated yet.
+  """
+  from lumbar_jax.reports.study import Found  # draws: needs matplotlib
+
+  models = study.models(Weights())
+  shown = shown_models(study, models)
+  studies = [s for part in study.parts() for s in part.studies]
+  whole = [m for m in models if m.ensemble and not m.ensemble.left_out]
+  return Found(
+    run=study.run,
+    results={
+      m.title: load_counts(m.run.folder / "evaluation" / "counts.npz")
+      for m in models
+    },
+    members={m.title: [member.name for member in m.members] for m in models},
+    methods={m.title: (m.ensemble.name, m.ensemble.method) for m in whole},
+    ablations={
+      m.ensemble.left_out: m.title
+      for m in models
+      if m.ensemble and m.ensemble.left_out
+    },
+    shown=[model.title for model in shown],
+    validation={
+      m.title: assess.validation_iou(m, study.run.folds) for m in models
+    },
+    label_maps={m.title: _label_maps(m, studies) for m in shown},
+    studies=studies,
+  )
+
+
+def _label_maps(model: Model, studies: Sequence[Any]) -> dict[str, Any]:
+  """Returns {study: [n H W] uint8}, of the first studies' maps at hand."""
+  paths = {s.name: assess.label_map_path(model, s.name) for s in studies}
+  return {
+    name: np.load(path)["labels"]
+    for name, path in paths.items()
+    if path.is_file()
+  }
+
+
+def report(study: Study) -> None:
+  """Writes tables, figures and report.html of what has been evaluated."""
+  from lumbar_jax.reports.study_page import write_study_report
+
+  logging.info("report: %s", write_study_report(gather(study)))
+
+
+RUN: dict[str, Callable[[Study], Any]] = {
+  "train": train_networks,
+  "stack": train_stackers,
+  "tune": tune,
+  "evaluate": evaluate,
+  "report": report,
+}
+STAGES = tuple(RUN)
