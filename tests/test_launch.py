@@ -8,6 +8,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from lumbar_jax import modes
+from lumbar_jax.errors import InputError
+
 ROOT = Path(__file__).resolve().parents[1]
 TINY = f"--config={ROOT / 'configs' / 'tiny.py'}"
 MIDAS = f"--config={ROOT / 'configs' / 'midas.py'}"
@@ -34,7 +37,14 @@ def refused(*arguments: str) -> str:
 
 def test_help_names_the_modes_and_an_example():
   result = launch("--help")
-  for word in ("crossval", "predict", "doctor", "--workdir", "configs/demo.py"):
+  for word in (
+    "crossval",
+    "predict",
+    "doctor",
+    "summary",
+    "--workdir",
+    "configs/demo.py",
+  ):
     assert word in result.stdout
 
 
@@ -119,3 +129,22 @@ def test_doctor_lists_problems_and_changes_nothing(tmp_path):
   )
   assert "sub-3_T2w.nii.gz" in said
   assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_summary_needs_no_data_and_draws(tmp_path):
+  result = launch(
+    "--mode=summary", f"{MIDAS}:UAD", f"--workdir={tmp_path / 'net'}",
+    "--config.data.patch_size=64", "--config.data.channels=T2w",
+  )  # fmt: skip
+  assert result.returncode == 0, result.stderr
+  for word in ("64 x 64 x 1", "gate_1", "AttentionGate", "34,935,984"):
+    assert word in result.stderr
+  names = sorted(path.name for path in (tmp_path / "net").iterdir())
+  assert names == ["UAD.png", "UAD.svg"]
+  for name in names:
+    assert str(tmp_path / "net" / name) in result.stderr
+
+
+def test_summary_of_nothing_is_refused():
+  with pytest.raises(InputError, match="--config is missing"):
+    modes.run_mode("summary", modes.Options(config=None, workdir=None))

@@ -105,7 +105,8 @@ def summarize(net: nn.Module, image: tuple[int, int, int]) -> Summary:
   return Summary(tuple(image), tuple(rows), _size(params), _size(stats), graph)
 
 
-_HEAD = ("block", "kind", "output", "parameters", "MACs", "field")
+_HEAD = ("block", "kind", "output", "parameters", "MACs", "field px")
+_LEGEND = "MACs: of one image; field: input pixels seen along an axis"
 
 
 def _shapes_text(shapes) -> str:
@@ -117,7 +118,7 @@ def _shapes_text(shapes) -> str:
 
 
 def format_table(summary: Summary) -> str:
-  """Returns the summary as text, a line a block and one for the whole."""
+  """Returns the summary as text, a line a block, the whole and a legend."""
   lines = [
     (
       row.block,
@@ -145,4 +146,6 @@ def format_table(summary: Summary) -> str:
     right = [c.rjust(w) for c, w in zip(cells[3:], widths[3:], strict=True)]
     return "  ".join((*left, *right)).rstrip()
 
-  return "\n".join(map(text, (_HEAD, rule, *lines, rule, whole)))
+  table = map(text, (_HEAD, rule, *lines, rule, whole))
+  stats = f"{summary.batch_stats:,} running statistics of BatchNorm besides"
+  return "\n".join((*table, f"{stats}; {_LEGEND}"))

@@ -89,7 +89,7 @@ def test_an_operation_without_a_rule_has_no_field_but_counts():
   summary = _chain(_conv(4, 3), lambda x: x[:, ::-1], nn.Dense(2))
   assert [row.receptive_field_px for row in summary.rows] == [3, None]
   assert summary.rows[1].macs == 64 * 64 * 4 * 2
-  assert "-" in format_table(summary).splitlines()[-1]
+  assert "-" in format_table(summary).splitlines()[-2]
 
 
 def test_loops_are_refused_and_not_half_counted():
@@ -185,9 +185,10 @@ def test_a_size_that_the_network_cannot_take():
 def test_table_has_a_line_a_block_and_the_whole():
   summary = summarize(models.build("UDD", 3, width=4), (32, 32, 2))
   lines = format_table(summary).splitlines()
-  assert len(lines) == len(summary.rows) + 4
+  assert len(lines) == len(summary.rows) + 5
   assert max(map(len, lines)) <= 110
   (ds1,) = (line for line in lines if line.startswith("ds1"))
   assert "32 x 32 x 4 .. 4 x 4 x 4 (4)" in ds1
-  assert f"{summary.params:,}" in lines[-1]
-  assert f"{summary.macs:,}" in lines[-1]
+  assert f"{summary.params:,}" in lines[-2]
+  assert f"{summary.macs:,}" in lines[-2]
+  assert lines[-1].startswith(f"{summary.batch_stats:,} running statistics")
