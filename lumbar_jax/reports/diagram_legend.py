@@ -7,6 +7,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from lumbar_jax.models import blocks, fcn, layers, supervision
+from lumbar_jax.models.summary import Row
 from lumbar_jax.reports import diagram_boxes
 from lumbar_jax.reports.diagram_boxes import Box, Layout
 from lumbar_jax.reports.style import LIGHT
@@ -33,7 +34,12 @@ LINKS = {
 }
 
 
-def sign(box: Box) -> tuple[str, str]:
+def is_known(box: Box | Row) -> bool:
+  """Returns whether a block has a colour of its own."""
+  return box.block in _SIGNS or box.kind in _SIGNS
+
+
+def sign(box: Box | Row) -> tuple[str, str]:
   """Returns what is written on a block, and its colour."""
   known = _SIGNS.get(box.block) or _SIGNS.get(box.kind)
   return known or (box.block, _OTHER)
@@ -46,7 +52,7 @@ def text(box: Box) -> str:
   return f"{name} ({kernels})" if kernels else name
 
 
-def _describe(box: Box) -> str:
+def describe(box: Box | Row) -> str:
   """Returns the first line of a block's own documentation."""
   if box.block == "ds2":
     found = supervision.deep_supervision_v2
@@ -64,9 +70,8 @@ def _describe(box: Box) -> str:
 def _blocks(layout: Layout) -> list[Patch]:
   described = {}
   for box in layout.boxes:
-    color = sign(box)[1]
-    if color != _OTHER:
-      described[_describe(box)] = color
+    if is_known(box):
+      described[describe(box)] = sign(box)[1]
   return [
     Patch(facecolor=color, edgecolor=LIGHT.muted, lw=0.6, label=label)
     for label, color in described.items()
