@@ -2,7 +2,8 @@
 
 config.json  dseg.tsv  splits.json  environment.json  thresholds.json
 fold_0..N/{checkpoints/, metrics.jsonl, thresholds.json}
-evaluation/{per_class.csv, per_study.csv}  predictions/  report.html
+evaluation/{per_class.csv, per_study.csv, surface.csv}
+predictions/  report.html
 """
 
 import contextlib

@@ -4,7 +4,7 @@ material -> train_fold (each fold) -> tune -> evaluate -> report
 """
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from lumbar_jax.data.splits import Splits
 from lumbar_jax.data.splits_file import load_or_make_splits
 from lumbar_jax.data.studies import Study
 from lumbar_jax.errors import InputError
-from lumbar_jax.evaluation import tables
+from lumbar_jax.evaluation import surface_table, tables
 from lumbar_jax.evaluation.evaluate import (
   collect_thresholds,
   evaluate_studies,
@@ -132,14 +132,22 @@ def engine(run: Run) -> Engine:
   return make_engine(build_network(run), build_optimizer(run), run.config)
 
 
-def train_fold(run: Run, data: Material, fold: int, engine: Engine) -> None:
-  """Trains a fold from where it was left, unless it is finished."""
-  run.check_fold(fold)
+Sources = tuple[PatchSource, PatchSource]  # training and validation patches
+
+
+def patch_sources(run: Run, data: Material, fold: int) -> Sources:
+  """Returns a fold's training and validation patches."""
   size, stride = run.config.data.patch_size, run.config.data.patch_stride
-  sources = tuple(
+  return tuple(
     PatchSource(data.of(patients), size, stride)
     for patients in (data.splits.train(fold), data.splits.validation(fold))
   )
+
+
+def train_fold(run: Run, data: Material, fold: int, engine: Engine) -> None:
+  """Trains a fold from where it was left, unless it is finished."""
+  run.check_fold(fold)
+  sources = patch_sources(run, data, fold)
   folder = run.fold_folder(fold)
   with locked(folder):
     trainer = FoldTrainer(
@@ -278,8 +286,20 @@ def evaluate(
   with Progress("evaluating studies", len(studies)) as progress:
     work = _held_out if held_out else _out_of_fold
     results, maps = work(run, data, scorers, progress)
+  surfaces = measure_surfaces(run, studies, maps)
   tables.save(run.folder / "evaluation", results, **bootstrap(run))
+  surface_table.write(run.folder / "evaluation", surfaces)
   return results, maps
+
+
+def measure_surfaces(
+  run: Run, studies: Sequence[PreparedStudy], maps: Mapping[str, np.ndarray]
+) -> list[dict[str, Any]]:
+  """Returns the rows of surface.csv, none if the config wants none."""
+  tolerance_mm = run.config.evaluation.surface_tolerance_mm
+  if not tolerance_mm:
+    return []
+  return surface_table.measure(studies, maps, run.scheme, tolerance_mm)
 
 
 def bootstrap(run: Run) -> dict[str, int]:

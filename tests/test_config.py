@@ -51,6 +51,7 @@ BAD = (
   ("training.checkpoint_every_steps", -1, "between 0 and inf"),
   ("evaluation.batch_size", 0, "between 1 and inf"),
   ("evaluation.num_bootstrap", -1, "between 0 and inf"),
+  ("evaluation.surface_tolerance_mm", -0.5, "between 0 and inf"),
 )
 
 
@@ -117,8 +118,10 @@ def test_flatten_and_shaping():
   assert config_lib.flatten(config)["data.remap.S1"] == "Sacrum"
   assert set(config_lib.FREE_FIELDS) <= flat.keys()
   shaping = config_lib.shaping(config)
+  free = {f for f in flat if f.startswith(config_lib.FREE_SECTIONS)}
+  assert {f.split(".")[0] for f in free} == {"ensemble", "study"}
   assert set(shaping) == (flat.keys() - {"data.remap"} | {"data.remap.S1"}) - (
-    set(config_lib.FREE_FIELDS)
+    free | set(config_lib.FREE_FIELDS)
   )
 
 

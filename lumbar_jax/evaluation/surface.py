@@ -39,9 +39,8 @@ from lumbar_jax.anatomy import IGNORE, Scheme
 from lumbar_jax.arrays import StudyLabels
 
 TOLERANCE_MM = 2.0
-_ROUNDING_MM = (
-  1e-6  # a distance that is the tolerance but for rounding is within
-)
+# A distance that is the tolerance but for rounding is within.
+_ROUNDING_MM = 1e-6
 
 
 class SurfaceScores(NamedTuple):
@@ -174,12 +173,17 @@ def summary(
 
   Returns:
     Rows of class, hd95_mm, assd_mm, nsd (means over the studies that have
-    one), num_studies with a distance, and num_missed, those without because
-    the class is in truth or prediction only.
+    one), the same as medians (hd95_mm_median ...), num_studies with a distance,
+    and num_missed, those without because the class is in truth or prediction
+    only.
   """
   stacked = SurfaceScores(*map(np.stack, zip(*scores, strict=True)))
   means = {
     name: metrics.nan_mean(values, 0)
+    for name, values in stacked._asdict().items()
+  }
+  means |= {
+    f"{name}_median": _nan_median(values)
     for name, values in stacked._asdict().items()
   }
   measured = (~np.isnan(stacked.hd95_mm)).sum(0)
@@ -191,3 +195,9 @@ def summary(
     for number, name in enumerate(scheme.names)
     if number > 0
   ]
+
+
+def _nan_median(values: Float[np.ndarray, "s k"]) -> Float[np.ndarray, "k"]:
+  """Returns the medians of columns without their NaNs, NaN of nothing."""
+  known = [column[~np.isnan(column)] for column in values.T]
+  return np.array([np.median(c) if len(c) else np.nan for c in known])

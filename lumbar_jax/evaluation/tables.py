@@ -24,6 +24,9 @@ PER_STUDY_COLUMNS = (
   *("fold", "labelling", "study", "patient", "class"),
   *("iou", "precision", "recall", "dice"),
 )
+SURFACE_COLUMNS = (
+  *("study", "patient", "class", "hd95_mm", "assd_mm", "nsd", "tolerance_mm"),
+)
 _TEXT = {"fold", "labelling", "class", "study", "patient"}
 _WHOLE = {"num_studies", "num_patients"}
 
@@ -170,7 +173,7 @@ def write_table(
 
 
 def read_table(path: str | Path) -> list[dict[str, Any]]:
-  """Reads per_class.csv or per_study.csv, numbers as numbers.
+  """Reads per_class.csv, per_study.csv or surface.csv, numbers as numbers.
 
   Raises:
     InputError: no such file, other columns, or a value that is no number.
@@ -180,11 +183,12 @@ def read_table(path: str | Path) -> list[dict[str, Any]]:
   with open(path, newline="", encoding="utf-8") as file:
     reader = csv.DictReader(file)
     columns, rows = tuple(reader.fieldnames or ()), list(reader)
-  if columns not in (PER_CLASS_COLUMNS, PER_STUDY_COLUMNS):
+  if columns not in (PER_CLASS_COLUMNS, PER_STUDY_COLUMNS, SURFACE_COLUMNS):
     raise InputError(
       f"columns {', '.join(columns)}",
-      f"expected {', '.join(PER_CLASS_COLUMNS)} (per_class.csv) or "
-      f"{', '.join(PER_STUDY_COLUMNS)} (per_study.csv)",
+      f"expected {', '.join(PER_CLASS_COLUMNS)} (per_class.csv), "
+      f"{', '.join(PER_STUDY_COLUMNS)} (per_study.csv) or "
+      f"{', '.join(SURFACE_COLUMNS)} (surface.csv)",
       path=path,
     )
   kinds = {n: int if n in _WHOLE else float for n in columns if n not in _TEXT}
