@@ -9,10 +9,10 @@ from absl import logging
 
 from lumbar_jax import anatomy, stages
 from lumbar_jax import config as config_lib
+from lumbar_jax.ensembles.model import fold_scorers
 from lumbar_jax.errors import InputError, did_you_mean
 from lumbar_jax.evaluation import tables
 from lumbar_jax.evaluation.results import AVERAGED, MEAN, Results
-from lumbar_jax.evaluation.scorers import fold_scorers
 from lumbar_jax.runs import Run, load_run, open_run
 
 
@@ -174,6 +174,24 @@ def doctor(options: Options) -> None:
     )
 
 
+def ensemble(options: Options) -> None:
+  """Makes an ensemble of finished runs: trains, tunes, evaluates, reports."""
+  from lumbar_jax import combine
+
+  model = combine.open_ensemble(_workdir(options), options.config)
+  run = model.run
+  data = stages.material(run)
+  if model.ensemble.is_stacking:
+    combine.train_all_heads(
+      [model],
+      run.config,
+      lambda fold: stages.patch_sources(run, data, fold),
+      combine.Weights(),
+    )
+  _evaluate(run, data)
+  _report(run, data)
+
+
 def study(options: Options) -> None:
   """Trains networks, makes ensembles of them, and reports on all."""
   from lumbar_jax import study as study_lib
@@ -229,6 +247,7 @@ MODES: dict[str, Callable[[Options], None]] = {
   "report": report,
   "doctor": doctor,
   "summary": summary,
+  "ensemble": ensemble,
   "study": study,
 }
 

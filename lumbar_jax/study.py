@@ -21,18 +21,15 @@ from absl import logging
 from lumbar_jax import config as config_lib
 from lumbar_jax import models as models_lib
 from lumbar_jax import stages
-from lumbar_jax.data.pipeline import PatchSource
+from lumbar_jax.combine import finished, make_ensemble, train_all_heads
 from lumbar_jax.data.splits_file import read_splits
 from lumbar_jax.ensembles import assess, definitions
-from lumbar_jax.ensembles import folder as folder_lib
 from lumbar_jax.ensembles.definitions import Ensemble
 from lumbar_jax.ensembles.folder import Member
-from lumbar_jax.ensembles.model import Model, Weights, merged_width
-from lumbar_jax.ensembles.train import stacking_settings, train_heads
+from lumbar_jax.ensembles.model import Model, Weights
 from lumbar_jax.errors import InputError, did_you_mean
 from lumbar_jax.evaluation.results import Results, load_counts
 from lumbar_jax.runs import Run, begin_run, open_run
-from lumbar_jax.training.checkpoints import latest_info
 
 if TYPE_CHECKING:
   from lumbar_jax.reports.study import Found
@@ -52,15 +49,9 @@ class Study:
   data: stages.Material
   members: tuple[Member, ...]
 
-  def sources(self, fold: int) -> tuple[PatchSource, PatchSource]:
+  def sources(self, fold: int) -> stages.Sources:
     """Returns a fold's training and validation patches."""
-    config, splits = self.run.config.data, self.data.splits
-    return tuple(
-      PatchSource(
-        self.data.of(patients), config.patch_size, config.patch_stride
-      )
-      for patients in (splits.train(fold), splits.validation(fold))
-    )
+    return stages.patch_sources(self.run, self.data, fold)
 
   def singles(self) -> list[Model]:
     """Returns every network as a model."""
@@ -104,28 +95,6 @@ def parts_of(run: Run, data: stages.Material) -> list[assess.Part]:
     assess.Part((fold,), tuple(data.of(splits.validation(fold))), False)
     for fold in run.folds
   ]
-
-
-def make_ensemble(
-  folder: Path,
-  ensemble: Ensemble,
-  members: Sequence[Member],
-  config: Any,
-  weights: Weights,
-) -> Model:
-  """Makes (or opens) an ensemble's folder.
-
-  Raises:
-    InputError: a member is not trained or was trained anew, features that
-      cannot be merged, or a folder of another ensemble.
-  """
-  definitions.check(ensemble)
-  settings = stacking_settings(config)
-  if ensemble.is_stacking:
-    merged_width(members, ensemble)  # fails where they cannot be merged
-  digests = {member.name: weights.digests(member) for member in members}
-  run = folder_lib.create(folder, ensemble, members, settings, digests)
-  return Model(ensemble.title, run, tuple(members), ensemble, settings)
 
 
 def _members_of(entry: str) -> tuple[str, tuple[str, ...]]:
@@ -221,17 +190,12 @@ def _share(root: Run, run: Run) -> None:
     )
 
 
-def _finished(run: Run, fold: int, num_epochs: int) -> bool:
-  info = latest_info(run.fold_folder(fold) / "checkpoints")
-  return info is not None and info["epoch"] >= num_epochs
-
-
 def train_networks(study: Study) -> None:
   """Trains every fold of every network from where it was left."""
   num_epochs = study.run.config.training.num_epochs
   for number, member in enumerate(study.members, start=1):
     run = member.run
-    left = [f for f in run.folds if not _finished(run, f, num_epochs)]
+    left = [f for f in run.folds if not finished(run, f, num_epochs)]
     logging.info(
       "network %d of %d, %s: %d folds to train",
       *(number, len(study.members), member.name, len(left)),
@@ -245,27 +209,7 @@ def train_stackers(study: Study) -> None:
   """Trains every meta-learner, those of a fold at once."""
   weights = Weights()
   models = [m for m in study.ensembles(weights) if m.ensemble.is_stacking]
-  train_all_heads(models, study.run, study.sources, weights)
-
-
-def train_all_heads(models, run: Run, sources, weights: Weights) -> None:
-  """Trains meta-learners fold by fold; those that are finished are left.
-
-  Args:
-    models: stacking ensembles.
-    run: whose config they follow.
-    sources: fold -> (training, validation) patches.
-    weights: remembers the members' digests.
-  """
-  for fold in run.folds:
-    left = [
-      model
-      for model in models
-      if not _finished(model.run, fold, model.settings["num_epochs"])
-    ]
-    if left:
-      logging.info("fold %d: %d meta-learners to train", fold, len(left))
-      train_heads(left, fold, sources(fold), run.config, weights)
+  train_all_heads(models, study.run.config, study.sources, weights)
 
 
 def tune(study: Study) -> None:

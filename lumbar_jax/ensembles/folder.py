@@ -120,6 +120,7 @@ def create(
   folder: str | Path,
   ensemble: Ensemble,
   members: Sequence[Member],
+  config: Any,
   settings: Mapping[str, Any],
   digests: Mapping[str, Sequence[str]],
 ) -> Run:
@@ -129,6 +130,7 @@ def create(
     folder: where.
     ensemble: its definition.
     members: in the order of `ensemble.members`.
+    config: what its folder records; of a member, with `config.ensemble`.
     settings: `config.ensemble` fields that shape a meta-learner.
     digests: {member: digest of its weights, fold by fold}.
 
@@ -156,8 +158,8 @@ def create(
     _check_same(read_json(path), content, path)
     return load_run(folder)
   first = members[0].run
-  config = first.config.copy_and_resolve_references()
-  config.mode = "ensemble"
+  config = config.copy_and_resolve_references()
+  config.mode, config.model.name = "ensemble", first.config.model.name
   for name in ("splits.json", "environment.json"):
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(first.folder / name, folder / name)

@@ -239,8 +239,16 @@ def _check_weights(
         folder_lib.raise_retrained(member.name, path)
 
 
-def fold_scorers(run: Run, folds: Sequence[int] | None = None) -> list[Scorer]:
+def fold_scorers(
+  run: Run, folds: Sequence[int] | None = None, *, together: bool = False
+) -> list[Scorer]:
   """Returns the scorers of a run's or an ensemble's folds.
+
+  Args:
+    run: its folder.
+    folds: all of them by default.
+    together: whether the folds will be asked for the same batches: an
+      ensemble's folds are then computed at once.
 
   Raises:
     InputError: a fold that is not trained.
@@ -248,6 +256,12 @@ def fold_scorers(run: Run, folds: Sequence[int] | None = None) -> list[Scorer]:
   if not (run.folder / folder_lib.FILE).is_file():
     return scorers.fold_scorers(run, folds)
   folds = list(run.folds if folds is None else folds)
-  model = load_model(run)
-  pool = make_pool([model], folds, Weights())
-  return [model.scorer(pool, fold) for fold in folds]
+  model, weights = load_model(run), Weights()
+  batching = run.config.ensemble.batching
+  if together:
+    pool = make_pool([model], folds, weights, batching)
+    return [model.scorer(pool, fold) for fold in folds]
+  return [
+    model.scorer(make_pool([model], [fold], weights, batching), fold)
+    for fold in folds
+  ]

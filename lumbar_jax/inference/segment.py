@@ -6,6 +6,7 @@ import numpy as np
 
 from lumbar_jax.arrays import StudyLabels, StudyScores
 from lumbar_jax.data.prepare import PreparedStudy
+from lumbar_jax.ensembles.model import fold_scorers
 from lumbar_jax.errors import InputError
 from lumbar_jax.evaluation.labelling import (
   LABELLINGS,
@@ -14,7 +15,7 @@ from lumbar_jax.evaluation.labelling import (
   read_thresholds,
 )
 from lumbar_jax.evaluation.reconstruction import iterate_slices
-from lumbar_jax.evaluation.scorers import Scorer, average, fold_scorers
+from lumbar_jax.evaluation.scorers import Scorer, average
 from lumbar_jax.runs import Run
 
 
@@ -71,7 +72,8 @@ def load_scorer(run: Run, fold: int | None = None) -> Scorer:
     InputError: a fold that the run does not have, or that is not trained.
   """
   try:
-    return average(fold_scorers(run, None if fold is None else [fold]))
+    folds = None if fold is None else [fold]
+    return average(fold_scorers(run, folds, together=True))
   except InputError as error:
     if fold is not None:
       raise

@@ -85,7 +85,8 @@ def fold_models(trained):
 def use_fold_models(fold_models, monkeypatch):
   """Lets runs find those scorers."""
 
-  def pick(run, folds=None):
+  def pick(run, folds=None, *, together=False):
+    del together
     return [fold_models[f] for f in (run.folds if folds is None else folds)]
 
   monkeypatch.setattr(segment_lib, "fold_scorers", pick)

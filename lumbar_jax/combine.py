@@ -1,0 +1,117 @@
+"""Finished runs joined to an ensemble, in a folder of its own."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from absl import logging
+
+from lumbar_jax.ensembles import definitions
+from lumbar_jax.ensembles import folder as folder_lib
+from lumbar_jax.ensembles.definitions import Ensemble
+from lumbar_jax.ensembles.folder import Member, open_members
+from lumbar_jax.ensembles.model import (
+  Model,
+  Weights,
+  load_model,
+  merged_width,
+)
+from lumbar_jax.ensembles.train import stacking_settings, train_heads
+from lumbar_jax.errors import InputError
+from lumbar_jax.runs import Run, load_run
+from lumbar_jax.training.checkpoints import latest_info
+
+
+def open_ensemble(folder: Path, config: Any = None) -> Model:
+  """Makes or opens the ensemble of a folder.
+
+  Args:
+    folder: of the ensemble.
+    config: with `ensemble.members`; None where the folder is there already.
+
+  Raises:
+    InputError: too few members, or members that do not fit together.
+  """
+  if config is None:
+    model = load_model(load_run(folder))
+    if model.ensemble is None:
+      raise InputError(
+        "this is a network's run, not an ensemble",
+        "give --config=configs/ensemble.py and members, or another --workdir",
+        path=folder,
+      )
+  else:
+    model = _make(folder, config)
+  data = model.run.config.data
+  data.cache = data.cache or str(model.members[0].run.cache)
+  return model
+
+
+def _make(folder: Path, config: Any) -> Model:
+  chosen = config.ensemble
+  if len(chosen.members) < 2:
+    raise InputError(
+      f"config.ensemble.members has {len(chosen.members)} runs",
+      "give the folders of two or more finished runs: "
+      "--config.ensemble.members=runs/u1,runs/umd",
+    )
+  members = open_members(chosen.members)
+  names = tuple(member.name for member in members)
+  name = chosen.name or definitions.custom_name(names)
+  ensemble = Ensemble(name, names, chosen.method, tuple(chosen.weights))
+  own = members[0].run.config.copy_and_resolve_references()
+  own.ensemble, own.evaluation = config.ensemble, config.evaluation
+  for field in ("root", "manifest", "cache"):
+    own.data[field] = config.data[field] or own.data[field]
+  own.data.num_workers = config.data.num_workers
+  return make_ensemble(folder, ensemble, members, own, Weights())
+
+
+def make_ensemble(
+  folder: Path,
+  ensemble: Ensemble,
+  members: Sequence[Member],
+  config: Any,
+  weights: Weights,
+) -> Model:
+  """Makes (or opens) an ensemble's folder.
+
+  Raises:
+    InputError: a member is not trained or was trained anew, features that
+      cannot be merged, or a folder of another ensemble.
+  """
+  definitions.check(ensemble)
+  settings = stacking_settings(config)
+  if ensemble.is_stacking:
+    merged_width(members, ensemble)  # fails where they cannot be merged
+  digests = {member.name: weights.digests(member) for member in members}
+  run = folder_lib.create(folder, ensemble, members, config, settings, digests)
+  return Model(ensemble.title, run, tuple(members), ensemble, settings)
+
+
+def finished(run: Run, fold: int, num_epochs: int) -> bool:
+  """Returns whether a fold has been trained to its last epoch."""
+  info = latest_info(run.fold_folder(fold) / "checkpoints")
+  return info is not None and info["epoch"] >= num_epochs
+
+
+def train_all_heads(
+  models: Sequence[Model], config: Any, sources: Any, weights: Weights
+) -> None:
+  """Trains meta-learners fold by fold; those that are finished are left.
+
+  Args:
+    models: stacking ensembles.
+    config: their augmentation, batch size, loss and seed.
+    sources: fold -> (training, validation) patches.
+    weights: remembers the members' digests.
+  """
+  for fold in models[0].run.folds if models else ():
+    left = [
+      model
+      for model in models
+      if not finished(model.run, fold, model.settings["num_epochs"])
+    ]
+    if left:
+      logging.info("fold %d: %d meta-learners to train", fold, len(left))
+      train_heads(left, fold, sources(fold), config, weights)
