@@ -36,6 +36,7 @@ class Facts:
     per_class: rows of per_class.csv.
     per_study: rows of per_study.csv.
     thresholds: {"fold 0" or "run": [k]}.
+    surface: rows of surface.csv.
   """
 
   histories: dict[int, list[dict[str, Any]]]
@@ -44,6 +45,7 @@ class Facts:
   per_class: Rows
   per_study: Rows
   thresholds: dict[str, Any]
+  surface: Rows = dataclasses.field(default_factory=list)
 
   @property
   def folds(self) -> list[str]:
@@ -81,11 +83,11 @@ def gather(run: Run) -> Facts:
   splits, environment = (
     run.folder / f"{name}.json" for name in ("splits", "environment")
   )
-  per_class, per_study = (
+  per_class, per_study, surface = (
     tables.read_table(path) if path.is_file() else []
     for path in (
       run.folder / "evaluation" / f"{name}.csv"
-      for name in ("per_class", "per_study")
+      for name in ("per_class", "per_study", "surface")
     )
   )
   return Facts(
@@ -95,6 +97,7 @@ def gather(run: Run) -> Facts:
     per_class,
     per_study,
     _thresholds(run),
+    surface,
   )
 
 

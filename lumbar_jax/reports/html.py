@@ -4,24 +4,20 @@ No script, no link to another file, pictures inside: it can be mailed, opened
 on a phone, printed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 
 from lumbar_jax.data.prepare import PreparedStudy
 from lumbar_jax.evaluation.results import AVERAGED, MEAN
+from lumbar_jax.evaluation.surface_table import summarise
 from lumbar_jax.evaluation.tables import MEAN_ROWS
-from lumbar_jax.files import write_text
 from lumbar_jax.progress import duration
-from lumbar_jax.reports import contents, figures, pictures
+from lumbar_jax.reports import contents, figures, page, pictures
 from lumbar_jax.reports.contents import Facts, select
 from lumbar_jax.runs import Run
-
-NAMES_SHOWN = 40  # patients of a part
-_TEMPLATES = Path(__file__).parent / "templates"
 
 
 def write_report(run: Run, studies: Sequence[PreparedStudy] = ()) -> Path:
@@ -38,48 +34,8 @@ def write_report(run: Run, studies: Sequence[PreparedStudy] = ()) -> Path:
     InputError: a file of the run is there and cannot be used.
   """
   facts = contents.gather(run)
-  page = _environment().get_template("report.html")
-  path = run.folder / "report.html"
-  write_text(path, page.render(_context(run, facts, studies)))
-  return path
-
-
-def _environment() -> jinja2.Environment:
-  environment = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(_TEMPLATES),
-    autoescape=True,
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-  )
-  filters = {"score": _score, "span": _span, "plain": _plain, "names": _names}
-  environment.filters |= filters
-  return environment
-
-
-def _score(value: float) -> str:
-  """Returns "0.912", or a dash for NaN (an absent class)."""
-  return "–" if np.isnan(value) else f"{value:.3f}"
-
-
-def _span(row: Mapping[str, Any], name: str) -> str:
-  """Returns "0.893–0.931", or nothing without an interval."""
-  low, high = row[f"{name}_low"], row[f"{name}_high"]
-  return "" if np.isnan(low) else f"{low:.3f}–{high:.3f}"
-
-
-def _plain(value: Any) -> str:
-  """Returns a config value as one would write it."""
-  if isinstance(value, list | tuple):
-    return ", ".join(map(_plain, value)) or "none"
-  return "(empty)" if value == "" else str(value)
-
-
-def _names(names: Sequence[str]) -> str:
-  """Returns names with commas; of many only the first."""
-  more = len(names) - NAMES_SHOWN
-  shown = ", ".join(names[:NAMES_SHOWN])
-  return f"{shown} and {more} more (see splits.json)" if more > 0 else shown
+  context = _context(run, facts, studies)
+  return page.write(run.folder / "report.html", "report.html", context)
 
 
 def _context(
@@ -102,6 +58,7 @@ def _context(
     "class_chart": pictures.class_scores(run, facts),
     "study_rows": _study_rows(facts),
     "box_chart": pictures.study_boxes(run, facts),
+    "surfaces": summarise(facts.surface, run.scheme) if facts.surface else [],
     "examples": pictures.examples(run, cases),
     "extremes": pictures.extremes(run, facts, cases),
     "problems": problems,

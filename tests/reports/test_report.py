@@ -9,7 +9,7 @@ import reports_fakes as fakes
 
 from lumbar_jax.anatomy import Scheme, Structure
 from lumbar_jax.errors import InputError
-from lumbar_jax.evaluation import tables
+from lumbar_jax.evaluation import surface_table, tables
 from lumbar_jax.evaluation.tables import MEAN_ROWS
 from lumbar_jax.files import write_json, write_text
 from lumbar_jax.reports import contents, pictures
@@ -216,6 +216,30 @@ def test_one_evaluated_fold_without_test_patients(tmp_path):
   # One patient: no intervals, and none is made up.
   assert all("–" not in cell for cell in means["fold 0"])
   assert "There are no test patients" in page.text
+
+
+class TestSurfaces:
+  def test_the_table_is_the_summary_of_surface_csv(self, tmp_path):
+    run, studies = full_run(tmp_path)
+    maps = {s.name: np.roll(s.native_mask, 2, axis=1) for s in studies}
+    maps[studies[0].name] = np.zeros_like(studies[0].native_mask)
+    rows = surface_table.measure(studies, maps, run.scheme, 1.5)
+    surface_table.write(run.folder / "evaluation", rows)
+    page = Page(write_report(run, studies))
+    table = page.table("Class")[2]
+    for row in surface_table.summarise(rows, run.scheme):
+      distances = [
+        f"{row[f'{name}{end}']:.2f}"
+        for name in ("hd95_mm", "assd_mm")
+        for end in ("_median", "")
+      ]
+      numbers = [str(row["num_studies"]), str(row["num_missed"])]
+      assert table[row["class"]] == [*distances, f"{row['nsd']:.3f}", *numbers]
+    assert "within 1.50 mm" in page.text
+    assert (page.open, page.unbalanced) == ([], [])
+
+  def test_without_the_file_the_report_says_so(self, finished):
+    assert "None have been measured" in finished[2].text
 
 
 def test_phantoms_are_told_from_patients(tmp_path):
