@@ -25,6 +25,7 @@ from lumbar_jax.errors import InputError
 from lumbar_jax.files import read_json, write_json
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain")
+ENSEMBLE_FILE = "ensemble.json"  # makes a folder an ensemble's
 _NEW_FOLDER = "give another --workdir, or delete this one to start afresh"
 
 
@@ -51,6 +52,15 @@ class Run:
   def cache(self) -> Path:
     """Folder of the prepared studies."""
     return Path(self.config.data.cache or self.folder / "cache")
+
+  @property
+  def title(self) -> str:
+    """The network's name, or an ensemble's such as E12-NAD."""
+    path = self.folder / ENSEMBLE_FILE
+    if not path.is_file():
+      return self.config.model.name
+    content = read_json(path)
+    return f"{content['name']}-{content['method']}"
 
   def fold_folder(self, fold: int) -> Path:
     """Folder of one fold."""

@@ -20,9 +20,8 @@ from lumbar_jax.data.splits_file import read_splits
 from lumbar_jax.ensembles.definitions import Ensemble, check
 from lumbar_jax.errors import InputError
 from lumbar_jax.files import read_json, write_json
-from lumbar_jax.runs import Run, begin_run, load_run
+from lumbar_jax.runs import ENSEMBLE_FILE, Run, begin_run, load_run
 
-FILE = "ensemble.json"
 # What has to be the same in all members, or their scores cannot be combined.
 SHARED_FIELDS = (
   *("data.channels", "data.registration", "data.registration_bound_mm"),
@@ -53,7 +52,7 @@ def open_members(folders: Sequence[str | Path]) -> tuple[Member, ...]:
   """
   runs = [load_run(folder) for folder in folders]
   for run in runs:
-    if (run.folder / FILE).is_file():
+    if (run.folder / ENSEMBLE_FILE).is_file():
       raise InputError(
         "an ensemble cannot be a member of another one",
         "name its members instead",
@@ -153,7 +152,7 @@ def create(
       for member in members
     ],
   }
-  path = folder / FILE
+  path = folder / ENSEMBLE_FILE
   if path.is_file():
     _check_same(read_json(path), content, path)
     return load_run(folder)
@@ -211,7 +210,7 @@ def read(folder: Path) -> tuple[Ensemble, tuple[Member, ...], dict[str, Any]]:
   Raises:
     InputError: a member is not where the file says, or does not fit.
   """
-  path = folder / FILE
+  path = folder / ENSEMBLE_FILE
   content = read_json(path)
   members = []
   for entry in content["members"]:

@@ -57,6 +57,13 @@ def stack(variables: Sequence[Any]) -> Any:
   return jax.tree.map(lambda *leaves: jnp.stack(leaves), *variables)
 
 
+@jax.jit
+def unstack(stacked: Any) -> list[Any]:
+  """Returns the r trees of a stacked one."""
+  size = jax.tree.leaves(stacked)[0].shape[0]
+  return [jax.tree.map(lambda x, i=i: x[i], stacked) for i in range(size)]
+
+
 def forward(
   net: nn.Module, with_features: bool, variables: Any, images: Images
 ) -> MemberOutputs:
@@ -70,11 +77,7 @@ def forward(
 
 
 def _looped(apply, stacked, images):
-  size = jax.tree.leaves(stacked)[0].shape[0]
-  found = [
-    apply(jax.tree.map(lambda x, i=i: x[i], stacked), images)
-    for i in range(size)
-  ]
+  found = [apply(variables, images) for variables in unstack(stacked)]
   return jax.tree.map(lambda *leaves: jnp.stack(leaves), *found)
 
 
@@ -86,12 +89,12 @@ def _batched(apply, batching, stacked, images):
   return _looped(apply, stacked, images)
 
 
-_forward = jax.jit(forward, static_argnums=(0, 1))
+forward_jit = jax.jit(forward, static_argnums=(0, 1))
 
 
 def _apply(net, with_features, batching, mesh, stacked, images):
   if batching == "loop" and mesh is None:  # compiles a single member, once
-    apply = functools.partial(_forward, net, with_features)
+    apply = functools.partial(forward_jit, net, with_features)
     return _looped(apply, stacked, images)
   return _compiled(net, with_features, batching, mesh, stacked, images)
 

@@ -20,7 +20,7 @@ from lumbar_jax.ensembles.stacking import StackingHead, merge
 from lumbar_jax.evaluation import scorers
 from lumbar_jax.evaluation.scorers import Scorer
 from lumbar_jax.files import digest
-from lumbar_jax.runs import Run
+from lumbar_jax.runs import ENSEMBLE_FILE, Run
 from lumbar_jax.training.checkpoints import load_best
 from lumbar_jax.training.networks import (
   abstract_variables,
@@ -91,7 +91,7 @@ def load_model(run: Run) -> Model:
   Raises:
     InputError: as `folder.read`.
   """
-  if not (run.folder / folder_lib.FILE).is_file():
+  if not (run.folder / ENSEMBLE_FILE).is_file():
     return single(run)
   ensemble, members, content = folder_lib.read(run.folder)
   return Model(ensemble.title, run, members, ensemble, content["settings"])
@@ -229,7 +229,7 @@ def _check_weights(
   model: Model, folds: Sequence[int], weights: Weights
 ) -> None:
   """Raises InputError if a member is not what its ensemble was made of."""
-  path = model.run.folder / folder_lib.FILE
+  path = model.run.folder / ENSEMBLE_FILE
   if model.ensemble is None or not path.is_file():
     return
   _, _, content = folder_lib.read(model.run.folder)
@@ -253,7 +253,7 @@ def fold_scorers(
   Raises:
     InputError: a fold that is not trained.
   """
-  if not (run.folder / folder_lib.FILE).is_file():
+  if not (run.folder / ENSEMBLE_FILE).is_file():
     return scorers.fold_scorers(run, folds)
   folds = list(run.folds if folds is None else folds)
   model, weights = load_model(run), Weights()

@@ -25,6 +25,47 @@ from lumbar_jax.ensembles.stacking import StackingHead, merge
 REMEMBERED = 2
 
 
+class _Group:
+  """Members of one network; one by one, or stacked and batched."""
+
+  def __init__(
+    self, net: nn.Module, trees: Sequence[Any], features: bool, batching: str
+  ):
+    """Puts the members on the devices."""
+    self._net, self._features = net, features
+    self._mesh = members.member_mesh(len(trees))
+    if batching == "auto":  # measured at first use where it is not known
+      batching = members.MEASURED.get(jax.default_backend(), batching)
+    self._trees = self._stacked = None
+    self._batching = batching
+    if self._mesh is None and (len(trees) == 1 or batching == "loop"):
+      self._trees = [jax.device_put(tree) for tree in trees]
+    else:
+      self._stacked = members.place(members.stack(trees), self._mesh)
+
+  def __call__(self, images: Images) -> list[MemberOutputs]:
+    """Returns each member's outputs, all on the first device."""
+    if self._trees is not None:
+      return [
+        members.forward_jit(self._net, self._features, tree, images)
+        for tree in self._trees
+      ]
+    if self._mesh is not None:
+      whole = NamedSharding(self._mesh, PartitionSpec())
+      images = jax.device_put(images, whole)
+    found = members.apply_stacked(
+      self._net,
+      self._stacked,
+      images,
+      with_features=self._features,
+      batching=self._batching,
+      mesh=self._mesh,
+    )
+    if self._mesh is not None:
+      found = jax.device_put(found, jax.devices()[0])
+    return members.unstack(found)
+
+
 class MemberPool:
   """Members by key, grouped by network, each group's parameters stacked."""
 
@@ -45,47 +86,29 @@ class MemberPool:
     groups: dict[nn.Module, list[Any]] = {}
     for key, (net, _) in found.items():
       groups.setdefault(net, []).append(key)
-    self._group = {key: net for net, keys in groups.items() for key in keys}
-    self._keys = groups
-    self._batching = batching
-    self._features = {
-      net: any(key in with_features for key in keys)
-      for net, keys in groups.items()
-    }
-    self._mesh = {
-      net: members.member_mesh(len(keys)) for net, keys in groups.items()
-    }
-    self._stacked = {
-      net: members.place(
-        members.stack([found[key][1] for key in keys]), self._mesh[net]
+    self._groups = {
+      net: _Group(
+        net,
+        [found[key][1] for key in keys],
+        any(key in with_features for key in keys),
+        batching,
       )
       for net, keys in groups.items()
     }
-    self._memory: list[tuple[Any, dict[nn.Module, MemberOutputs]]] = []
+    self._place = {
+      key: (net, number)
+      for net, keys in groups.items()
+      for number, key in enumerate(keys)
+    }
+    self._memory: list[tuple[Any, dict[nn.Module, list[MemberOutputs]]]] = []
 
   def __call__(self, key: Any, images: Images) -> MemberOutputs:
     """Returns a member's outputs for a batch."""
-    net = self._group[key]
+    net, number = self._place[key]
     known = self._recall(images)
     if net not in known:
-      known[net] = self._compute(net, images)
-    place = self._keys[net].index(key)
-    return jax.tree.map(lambda x: x[place], known[net])
-
-  def _compute(self, net: nn.Module, images: Images) -> MemberOutputs:
-    """Applies a group; its outputs meet the others' on the first device."""
-    mesh = self._mesh[net]
-    if mesh is not None:
-      images = jax.device_put(images, NamedSharding(mesh, PartitionSpec()))
-    outputs = members.apply_stacked(
-      net,
-      self._stacked[net],
-      images,
-      with_features=self._features[net],
-      batching=self._batching,
-      mesh=mesh,
-    )
-    return outputs if mesh is None else jax.device_put(outputs, _first())
+      known[net] = self._groups[net](images)
+    return known[net][number]
 
   def _recall(self, images: Images) -> dict[nn.Module, MemberOutputs]:
     """Returns what is known of a batch; equal images are the same batch."""
@@ -94,10 +117,6 @@ class MemberPool:
         return known
     self._memory = [*self._memory, (images, {})][-REMEMBERED:]
     return self._memory[-1][1]
-
-
-def _first() -> jax.Device:
-  return jax.devices()[0]
 
 
 def _equal(a: Any, b: Any) -> bool:

@@ -129,7 +129,7 @@ def describe(
     values = dict(zip(run.scheme.names, values, strict=True))
   return {
     outputs.RUN_NAME: run.folder.absolute().name,
-    "Network": run.config.model.name,
+    "Network": run.title,
     "ConfigDigest": digest(shaping(run.config)),
     "TrainingDataDigest": digest(trained_on),
     "Folds": list(run.folds) if fold is None else [fold],
