@@ -12,7 +12,7 @@ Score  paper 000, Table 6 (MIDAS): E12-NAD .753, U1 .741, FCN .714 (TH, mean IoU
   python launch.py --config=configs/study.py --workdir=runs/study \\
       --config.data.root=/data/midas
   python launch.py --config=configs/study.py:tiny --workdir=runs/study_tiny
-  python launch.py --config=configs/study.py:phantom --workdir=runs/study_phantom
+  python launch.py --config=configs/study.py:phantom --workdir=runs/phantom_13
 
 A study can be stopped and started again at any point, and grow: name more
 networks or ensembles (`--config.study.ensembles=E4,MINE=U1+UMD`) and give the
