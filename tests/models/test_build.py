@@ -124,26 +124,6 @@ def plain():
   return images, variables, *_gradients(net, variables, images)
 
 
-def _without_gradient(gradients):
-  """Parameters whose whole gradient is 0."""
-  return [
-    jax.tree_util.keystr(path)
-    for path, leaf in jax.tree_util.tree_leaves_with_path(gradients)
-    if not np.any(np.asarray(leaf))
-  ]
-
-
-def test_gradients_reach_every_parameter_of_u1():
-  net = models.build("U1", 3, width=3)
-  images = _images(2, 32, 32, 2)
-  variables = _variables(net, *images.shape)
-  assert _without_gradient(_gradients(net, variables, images)[1]) == []
-
-
-def test_gradients_reach_every_parameter_of_umd(plain):
-  assert _without_gradient(plain[3]) == []
-
-
 def test_remat_changes_neither_names_nor_values_nor_gradients(plain):
   images, variables, loss, gradients = plain
   net = models.build("UMD", 3, width=2, remat=True)

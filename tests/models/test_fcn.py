@@ -157,20 +157,12 @@ def _gradients(net, images, variables):
   return jax.jit(jax.grad(objective))(variables)
 
 
-def test_gradients_reach_every_parameter_with_and_without_remat(narrow):
+def test_remat_changes_no_gradient(narrow):
   net, images, variables = narrow
-  gradients = _gradients(net, images, variables)
-  without = [
-    jax.tree_util.keystr(path)
-    for path, leaf in jax.tree_util.tree_leaves_with_path(gradients)
-    if not np.any(np.asarray(leaf))
-  ]
-  assert without == []
-  again = _gradients(net.clone(remat=True), images, variables)
   jax.tree.map(
     lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5),
-    again,
-    gradients,
+    _gradients(net.clone(remat=True), images, variables),
+    _gradients(net, images, variables),
   )
 
 
