@@ -21,7 +21,7 @@ from lumbar_jax.progress import Progress
 
 MEAN_OF_CLASSES = "mean of classes"
 _MAX_THREADS = 8  # each holds a volume of coordinates, some 100 MB
-_AVERAGED = ("hd95_mm", "assd_mm", "nsd", "hd95_mm_median", "assd_mm_median")
+AVERAGED = ("hd95_mm", "assd_mm", "nsd", "hd95_mm_median", "assd_mm_median")
 
 Rows = list[dict[str, Any]]
 
@@ -101,9 +101,9 @@ def summarise(rows: Rows, scheme: Scheme) -> Rows:
     by_study.setdefault(row["study"], {})[row["class"]] = row
   classes = summary([_scores(found, scheme) for found in by_study.values()],
                     scheme)  # fmt: skip
-  values = np.array([[row[name] for name in _AVERAGED] for row in classes])
+  values = np.array([[row[name] for name in AVERAGED] for row in classes])
   last = {"class": MEAN_OF_CLASSES, "num_studies": len(by_study)}
-  last |= dict(zip(_AVERAGED, map(float, nan_mean(values, 0)), strict=True))
+  last |= dict(zip(AVERAGED, map(float, nan_mean(values, 0)), strict=True))
   last["num_missed"] = sum(row["num_missed"] for row in classes)
   return [*classes, last]
 

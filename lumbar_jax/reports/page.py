@@ -38,7 +38,7 @@ def _environment() -> jinja2.Environment:
     lstrip_blocks=True,
   )
   filters = {"score": score, "span": _span, "plain": _plain, "names": _names}
-  environment.filters |= filters | {"mm": _mm}
+  environment.filters |= filters | {"mm": _mm, "p": _p, "change": _change}
   return environment
 
 
@@ -50,6 +50,23 @@ def score(value: float) -> str:
 def _mm(value: float) -> str:
   """Returns "3.25", or a dash for NaN (no distance was measured)."""
   return "–" if np.isnan(value) else f"{value:.2f}"
+
+
+def _p(value: float) -> str:
+  """Returns ".031", "<.001" as p-values are written, or a dash for NaN."""
+  if np.isnan(value):
+    return "–"
+  if value < 0.0005:
+    return "<.001"
+  return f"{value:.3f}".removeprefix("0")
+
+
+def _change(value: float) -> str:
+  """Returns "+0.003" or "−0.002", nothing but 0 if it rounds to that."""
+  if np.isnan(value):
+    return "–"
+  text = f"{value:+.3f}".replace("-", "−")
+  return "0" if float(f"{value:.3f}") == 0 else text
 
 
 def _span(row: Mapping[str, Any], name: str) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from matplotlib.figure import Figure
+
 from lumbar_jax.evaluation.results import AVERAGED, MEAN
 from lumbar_jax.reports import figures, film, slices
 from lumbar_jax.reports.contents import Facts, select
@@ -42,7 +44,7 @@ def _uri(image: bytes) -> str:
   return f"data:image/{form};base64,{code}"
 
 
-def _chart(draw, *args: Any, alt: str, caption: str) -> Picture:
+def chart(draw, *args: Any, alt: str, caption: str) -> Picture:
   """Returns `draw(*args, theme)` for light and for dark pages."""
   light, dark = (_uri(to_png(draw(*args, theme))) for theme in (LIGHT, DARK))
   return Picture(light, alt, caption, dark=dark)
@@ -52,7 +54,7 @@ def learning_curves(facts: Facts) -> Picture | None:
   """Returns the learning curves, None before the first epoch."""
   if not facts.histories:
     return None
-  return _chart(
+  return chart(
     figures.learning_curves,
     *(facts.histories,),
     alt="Line charts of loss, accuracy and mean IoU by epoch and fold.",
@@ -67,7 +69,7 @@ def class_scores(run: Run, facts: Facts) -> Picture | None:
   rows = select(facts.per_class, fold=MEAN)
   if not rows:
     return None
-  return _chart(
+  return chart(
     figures.class_scores,
     *(rows, run.scheme),
     alt="Dot chart of IoU by class with intervals, MAP and TH.",
@@ -83,7 +85,7 @@ def study_boxes(run: Run, facts: Facts) -> Picture | None:
   )
   if not rows:
     return None
-  return _chart(
+  return chart(
     figures.study_boxes,
     *(rows, run.scheme),
     alt="Box plot of each study's IoU by class.",
@@ -93,10 +95,15 @@ def study_boxes(run: Run, facts: Facts) -> Picture | None:
   )
 
 
+def slices_picture(figure: Figure, alt: str, caption: str) -> Picture:
+  """Returns slices, which are black on every page."""
+  return Picture(_uri(to_png(figure, FILM_DPI)), alt, caption, "film")
+
+
 def _film(run: Run, cases, words, alt: str, caption: str) -> Picture:
   channels = run.config.data.channels
   figure = film.draw_cases(cases, run.scheme, channels, words)
-  return Picture(_uri(to_png(figure, FILM_DPI)), alt, caption, "film")
+  return slices_picture(figure, alt, caption)
 
 
 def examples(
