@@ -87,19 +87,21 @@ class UNet(nn.Module):
       return self.width * 8
     return self.width * 2 ** (level - 1)
 
+  def _maybe_remat(self, block: type[nn.Module]) -> type[nn.Module]:
+    """Returns a block (x, train) that keeps only its input, if remat."""
+    return nn.remat(block, static_argnums=(2,)) if self.remat else block
+
   def _block(self, kind: str, level: int, name: str) -> nn.Module:
-    wrap = nn.remat if self.remat else (lambda module, **_: module)
     width = self.level_width(level)
     if kind == "V":
-      block = wrap(VBlock, static_argnums=(2,))
-      return block(
+      return self._maybe_remat(VBlock)(
         width,
         self.style,
         VGG_CONVS[level - 1],
         self.topology.vgg_norm,
         name=name,
       )
-    block = wrap(QBlock if kind == "Q" else UBlock, static_argnums=(2,))
+    block = self._maybe_remat(QBlock if kind == "Q" else UBlock)
     return block(width, self.style, name=name)
 
   def _drop(self, x: jax.Array, place: int, train: bool) -> jax.Array:
@@ -110,7 +112,7 @@ class UNet(nn.Module):
     """Returns C_1 .. C_5."""
     topology = self.topology
     if topology.multi_kernel:
-      x = MultiKernel(
+      x = self._maybe_remat(MultiKernel)(
         self.width // topology.multi_kernel_divisor,
         self.style,
         topology.multi_kernel_depth,
