@@ -1,4 +1,6 @@
-"""Writes docs/topologies.md, the table of all networks, and UMD's diagram.
+"""Writes the table of all networks, into docs/topologies.md and README.md.
+
+Also UMD's diagram, docs/UMD.png.
 
   python experiments/topology_table.py
 
@@ -21,6 +23,8 @@ from lumbar_jax.reports import diagram
 from lumbar_jax.reports.diagram_legend import describe, is_known, sign
 
 PATH = ROOT / "docs" / "topologies.md"
+README = ROOT / "README.md"
+MARKS = ("<!-- topologies: written by a script -->", "<!-- topologies end -->")
 PICTURE = "UMD"
 _ACTIVATIONS = {"relu": "ReLU", "prelu": "PReLU"}
 _OPTIMIZERS = {"adam": "Adam", "rmsprop": "RMSprop", "adadelta": "Adadelta"}
@@ -36,14 +40,16 @@ order of execution:
 
 {legend}
 
-| name | blocks | activation | optimizer, rate | parameters | GMACs | field px |
-|---|---|---|---|---:|---:|---:|
-{rows}
+{table}
 
 `python launch.py --mode=summary --config=configs/midas.py:NAME` lists a
 network block by block and draws it:
 
 ![{picture}: blocks, sizes and what flows between them]({picture}.png)
+"""
+_HEAD = """\
+| name | blocks | activation | optimizer, rate | parameters | GMACs | field px |
+|---|---|---|---|---:|---:|---:|
 """
 _EVERYWHERE = ("Activation", "TransposedConv")  # and "classify"
 
@@ -89,13 +95,25 @@ def _row(name: str, summary: Summary) -> str:
   return f"| {' | '.join(cells)} |"
 
 
+def table(found: dict[str, Summary]) -> str:
+  """Returns the table, a line a network."""
+  return _HEAD + "\n".join(_row(name, found[name]) for name in found)
+
+
+def readme(text: str, found: dict[str, Summary]) -> str:
+  """Returns README.md's text with the table between its marks."""
+  before, rest = text.split(MARKS[0])
+  after = rest.split(MARKS[1])[1]
+  return f"{before}{MARKS[0]}\n\n{table(found)}\n\n{MARKS[1]}{after}"
+
+
 def page(found: dict[str, Summary], image, classes: int) -> str:
   """Returns the text of docs/topologies.md."""
   return _TEXT.format(
     image=" x ".join(map(str, image)),
     classes=classes,
     legend=_legend(found),
-    rows="\n".join(_row(name, found[name]) for name in found),
+    table=table(found),
     picture=PICTURE,
   )
 
@@ -105,10 +123,11 @@ def main(argv: list[str]) -> None:
     raise app.UsageError(f"unexpected argument {argv[1]!r}")
   found, image, classes = summaries()
   write_text(PATH, page(found, image, classes))
+  write_text(README, readme(README.read_text(encoding="utf-8"), found))
   figure = diagram.draw(found[PICTURE], PICTURE)
   picture, drawing = diagram.write(figure, PATH.parent / PICTURE)
   drawing.unlink()
-  print(f"wrote {PATH} and {picture}")
+  print(f"wrote {PATH}, {README} and {picture}")
 
 
 if __name__ == "__main__":

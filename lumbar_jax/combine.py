@@ -55,7 +55,7 @@ def _make(folder: Path, config: Any) -> Model:
       "give the folders of two or more finished runs: "
       "--config.ensemble.members=runs/u1,runs/umd",
     )
-  members = open_members(chosen.members)
+  members = _of_table_4(chosen.name, open_members(chosen.members))
   names = tuple(member.name for member in members)
   name = chosen.name or definitions.custom_name(names)
   ensemble = Ensemble(name, names, chosen.method, tuple(chosen.weights))
@@ -65,6 +65,26 @@ def _make(folder: Path, config: Any) -> Model:
     own.data[field] = config.data[field] or own.data[field]
   own.data.num_workers = config.data.num_workers
   return make_ensemble(folder, ensemble, members, own, Weights())
+
+
+def _of_table_4(name: str, members: tuple[Member, ...]) -> tuple[Member, ...]:
+  """Returns the members that an ensemble of Table 4 has, in its order.
+
+  Under any other name it is all of them.
+
+  Raises:
+    InputError: a network of the table is not among them.
+  """
+  if name not in definitions.TABLE_4:
+    return members
+  known = {member.name: member for member in members}
+  for wanted in definitions.TABLE_4[name]:
+    if wanted not in known:
+      raise InputError(
+        f"{name} needs {wanted}, but the members are {', '.join(known)}",
+        f"train {wanted} and add its folder to config.ensemble.members",
+      )
+  return tuple(known[wanted] for wanted in definitions.TABLE_4[name])
 
 
 def make_ensemble(
@@ -115,3 +135,4 @@ def train_all_heads(
     if left:
       logging.info("fold %d: %d meta-learners to train", fold, len(left))
       train_heads(left, fold, sources(fold), config, weights)
+  weights.forget_heads()

@@ -43,11 +43,13 @@ class Study:
     run: its folder, config and classes.
     data: what all its networks work on.
     members: a run for each network, in the config's order.
+    weights: remembers the digests of what was trained.
   """
 
   run: Run
   data: stages.Material
   members: tuple[Member, ...]
+  weights: Weights = dataclasses.field(default_factory=Weights)
 
   def sources(self, fold: int) -> stages.Sources:
     """Returns a fold's training and validation patches."""
@@ -57,11 +59,11 @@ class Study:
     """Returns every network as a model."""
     return [Model(m.name, m.run, (m,)) for m in self.members]
 
-  def models(self, weights: Weights) -> list[Model]:
+  def models(self) -> list[Model]:
     """Returns the networks, the ensembles and the ablations."""
-    return [*self.singles(), *self.ensembles(weights)]
+    return [*self.singles(), *self.ensembles()]
 
-  def ensembles(self, weights: Weights) -> list[Model]:
+  def ensembles(self) -> list[Model]:
     """Returns the ensembles and ablations, their folders made.
 
     Raises:
@@ -73,7 +75,7 @@ class Study:
       chosen.sort(key=lambda member: ensemble.members.index(member.name))
       folder = self.run.folder / "ensembles" / ensemble.title
       made.append(
-        make_ensemble(folder, ensemble, chosen, self.run.config, weights)
+        make_ensemble(folder, ensemble, chosen, self.run.config, self.weights)
       )
     return made
 
@@ -203,36 +205,34 @@ def train_networks(study: Study) -> None:
     engine = stages.engine(run) if left else None
     for fold in left:
       stages.train_fold(run, study.data, fold, engine)
+  study.weights.forget()
 
 
 def train_stackers(study: Study) -> None:
   """Trains every meta-learner, those of a fold at once."""
-  weights = Weights()
-  models = [m for m in study.ensembles(weights) if m.ensemble.is_stacking]
-  train_all_heads(models, study.run.config, study.sources, weights)
+  models = [m for m in study.ensembles() if m.ensemble.is_stacking]
+  train_all_heads(models, study.run.config, study.sources, study.weights)
 
 
 def tune(study: Study) -> None:
   """Tunes the thresholds of every model."""
-  weights = Weights()
   splits, data = study.data.splits, study.data
   assess.tune_models(
-    study.models(weights),
+    study.models(),
     study.run.folds,
     lambda fold: data.of(splits.validation(fold)),
-    weights,
+    study.weights,
     study.run.config,
   )
 
 
 def evaluate(study: Study) -> dict[str, Results]:
   """Evaluates every model; those of the figures keep their label maps."""
-  weights = Weights()
-  models = study.models(weights)
+  models = study.models()
   return assess.evaluate_models(
     models,
     study.parts(),
-    weights,
+    study.weights,
     study.run.config,
     keep=[model.title for model in shown_models(study, models)],
     labelling=study.run.config.study.labelling,
@@ -284,7 +284,7 @@ def gather(study: Study) -> "Found":
   """
   from lumbar_jax.reports.study import Found  # draws: needs matplotlib
 
-  models = study.models(Weights())
+  models = study.models()
   shown = shown_models(study, models)
   studies = [s for part in study.parts() for s in part.studies]
   whole = [m for m in models if m.ensemble and not m.ensemble.left_out]

@@ -1,6 +1,7 @@
 """Strict settings for all tests: four CPU devices, no silent broadcasting."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import jax
@@ -12,6 +13,11 @@ jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # The tests run each compiled function a few times only.
 jax.config.update("jax_disable_most_optimizations", True)
+# Many tests compile the same networks: each is compiled once a session.
+_compiled = tempfile.TemporaryDirectory(prefix="lumbar_jax_compiled_")
+jax.config.update("jax_compilation_cache_dir", _compiled.name)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 if not flags.FLAGS.is_parsed():
   flags.FLAGS.mark_as_parsed()  # grain asks for absl's flags

@@ -16,8 +16,11 @@ def _script(name):
 
 def test_the_table_of_topologies_is_what_its_script_writes():
   script = _script("topology_table")
-  page = script.page(*script.summaries())
+  found, image, classes = script.summaries()
+  page = script.page(found, image, classes)
   remedy = "run python experiments/topology_table.py"
   assert script.PATH.read_text(encoding="utf-8") == page, remedy
+  text = script.README.read_text(encoding="utf-8")
+  assert text == script.readme(text, found), remedy
   picture = script.PATH.with_name(f"{script.PICTURE}.png")
   assert picture.stat().st_size < 150_000

@@ -155,8 +155,7 @@ def test_the_test_patients_files_shape_nothing_learnt(done, root, tmp_path):
 
 def test_a_meta_learner_sees_its_own_fold_alone(done, root, monkeypatch):
   opened = study.open_study(done, tiny_config(root))
-  weights = Weights()
-  models = [m for m in opened.ensembles(weights) if m.title == "E4-NAD"]
+  models = [m for m in opened.ensembles() if m.title == "E4-NAD"]
   seen, load = set(), Weights.load
 
   def spy(self, member, fold):
@@ -165,7 +164,7 @@ def test_a_meta_learner_sees_its_own_fold_alone(done, root, monkeypatch):
 
   monkeypatch.setattr(Weights, "load", spy)
   train_lib.train_heads(
-    models, 1, opened.sources(1), opened.run.config, weights
+    models, 1, opened.sources(1), opened.run.config, opened.weights
   )
   assert seen == {1}
   train, validation = opened.sources(1)
@@ -272,6 +271,15 @@ def test_members_that_do_not_fit_are_refused(done, tmp_path):
   members = (str(done / "runs" / "UMD"), str(other))
   with pytest.raises(InputError, match=r"UMD and U1 differ in .*spacing_mm: 5"):
     make(done, tmp_path / "e", members=members)
+
+
+def test_an_ensemble_of_table_4_takes_its_networks_by_name(done, tmp_path):
+  runs = [str(done / "runs" / name) for name in NETWORKS]
+  model, _ = make(done, tmp_path / "e4", members=tuple(runs), name="E4")
+  assert model.title == "E4-arithmetic"
+  assert [m.name for m in model.members] == ["UAD", "UMD", "UQD", "UDD"]
+  with pytest.raises(InputError, match="E4 needs UDD"):
+    make(done, tmp_path / "e", members=tuple(runs[:4]), name="E4")
 
 
 def test_a_member_without_a_fold_is_named(done, tmp_path):

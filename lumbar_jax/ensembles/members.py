@@ -132,7 +132,7 @@ def member_mesh(num_members: int, devices=None) -> Mesh | None:
 def place(stacked: Any, mesh: Mesh | None) -> Any:
   """Puts stacked variables on the devices that will use them."""
   if mesh is None:
-    return jax.device_put(stacked)
+    return jax.device_put(stacked, jax.devices()[0])
   return jax.device_put(stacked, NamedSharding(mesh, PartitionSpec("member")))
 
 

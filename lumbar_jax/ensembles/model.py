@@ -1,6 +1,7 @@
 """One interface to whatever is evaluated: a single network or an ensemble."""
 
 import dataclasses
+import functools
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -103,22 +104,25 @@ def merged_width(members: Sequence[Member], ensemble: Ensemble) -> int:
   Raises:
     InputError: features of unequal width cannot be averaged or added.
   """
+  widths = [member_width(m.run, ensemble.reads_features) for m in members]
+  maps = [jax.ShapeDtypeStruct((1, n), jnp.float32) for n in widths]
+  return jax.eval_shape(lambda x: merge(x, ensemble.method[1]), maps).shape[-1]
 
-  def width(member: Member):
-    net = build_network(member.run)
-    data = member.run.config.data
-    image = jnp.zeros((1, *[data.patch_size] * 2, len(data.channels)))
-    outputs = jax.eval_shape(
-      lambda v, x: forward(net, True, v, x),
-      abstract_variables(net, member.run),
-      image,
-    )
-    reads = ensemble.reads_features
-    return outputs.features if reads else outputs.scores
 
-  found = [width(member) for member in members]
-  merged = jax.eval_shape(lambda x: merge(x, ensemble.method[1]), found)
-  return merged.shape[-1]
+def member_width(run: Run, features: bool) -> int:
+  """Returns the channels of what a member gives a meta-learner."""
+  if not features:
+    return run.scheme.num_classes
+  data = run.config.data
+  return _features(build_network(run), data.patch_size, len(data.channels))
+
+
+@functools.lru_cache
+def _features(net: nn.Module, size: int, channels: int) -> int:
+  images = jnp.zeros((1, size, size, channels))
+  variables = abstract_variables(net, size, channels)
+  apply = functools.partial(forward, net, True)
+  return jax.eval_shape(apply, variables, images).features.shape[-1]
 
 
 def abstract_head(net: StackingHead, width: int) -> Any:
@@ -130,13 +134,22 @@ def abstract_head(net: StackingHead, width: int) -> Any:
 class Weights:
   """Loads trained weights and remembers their digests.
 
-  One is made for each stage of the work, since training changes weights.
+  Whoever trains tells it to forget.
   """
 
   def __init__(self):
     """Nothing is loaded yet."""
     self._digests: dict[tuple[Path, int], str] = {}
     self._heads: dict[tuple[Path, int], str] = {}
+
+  def forget(self) -> None:
+    """Forgets all digests: weights have changed."""
+    self._digests.clear()
+    self._heads.clear()
+
+  def forget_heads(self) -> None:
+    """Forgets the digests of meta-learners."""
+    self._heads.clear()
 
   def load(self, member: Member, fold: int) -> tuple[nn.Module, Any]:
     """Returns a member's network and variables.

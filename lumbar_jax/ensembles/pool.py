@@ -39,7 +39,7 @@ class _Group:
     self._trees = self._stacked = None
     self._batching = batching
     if self._mesh is None and (len(trees) == 1 or batching == "loop"):
-      self._trees = [jax.device_put(tree) for tree in trees]
+      self._trees = [members.place(tree, None) for tree in trees]
     else:
       self._stacked = members.place(members.stack(trees), self._mesh)
 
@@ -170,7 +170,7 @@ def ensemble_scorer(
     head: a stacking ensemble's meta-learner and its variables.
   """
   if ensemble.is_stacking:
-    net, variables = head
+    net, variables = head[0], members.place(head[1], None)
     return lambda images: _head_scores(
       net, variables, merged_input(pool, ensemble, keys, images)
     )

@@ -39,6 +39,12 @@ class Found:
   studies: Sequence[Any]
 
   @property
+  def networks(self) -> list[str]:
+    """The single networks; an ablation can have one member too."""
+    joined = {*self.methods, *self.ablations.values()}
+    return [model for model in self.results if model not in joined]
+
+  @property
   def is_phantom(self) -> bool:
     """Whether the data are synthetic."""
     return self.run.config.data.source == "phantom"
@@ -54,7 +60,7 @@ class Found:
     wanted = self.run.config.study.reference
     if wanted in self.results:
       return wanted
-    networks = [m for m in self.results if len(self.members[m]) == 1]
+    networks = self.networks
     best = max(networks, key=lambda name: self.validation[name])
     logging.info("no network %s: %s is the reference", wanted, best)
     return best

@@ -62,7 +62,7 @@ def draw_figure9(
   singles = {
     name: {r["labelling"]: r["iou"] for r in model_rows if r["model"] == name}
     for name in found.compared
-    if len(found.members[name]) == 1
+    if name in found.networks
   }
   return ensemble_sizes(points, singles, theme) if points else None
 

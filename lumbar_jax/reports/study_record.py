@@ -37,7 +37,7 @@ def evaluated(found: Found) -> dict[str, int]:
 def networks(found: Found) -> list[dict[str, Any]]:
   """Returns each network's settings, and how far its folds are trained."""
   config, table = found.run.config, []
-  for name in (m for m in found.results if len(found.members[m]) == 1):
+  for name in found.networks:
     recipe = models_lib.topology(name)
     folder = found.run.folder / "runs" / name
     folds = [read_metrics(folder / f"fold_{f}") for f in found.run.folds]

@@ -1,5 +1,6 @@
 """From a run's config to its network, optimizer and trained weights."""
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +42,18 @@ def build_optimizer(run: Run) -> optax.GradientTransformation:
   )
 
 
-def abstract_variables(net: nn.Module, run: Run) -> dict[str, Any]:
-  """Returns the shapes of a network's variables."""
-  data = run.config.data
-  images = jnp.zeros((1, *[data.patch_size] * 2, len(data.channels)))
+@functools.lru_cache
+def abstract_variables(
+  net: nn.Module, size: int, channels: int
+) -> dict[str, Any]:
+  """Returns the shapes of a network's variables.
+
+  Args:
+    net: the network.
+    size: rows and columns of a patch.
+    channels: of a patch.
+  """
+  images = jnp.zeros((1, size, size, channels))
   return dict(jax.eval_shape(net.init, jax.random.key(0), images))
 
 
@@ -56,8 +65,9 @@ def load_fold(run: Run, fold: int) -> tuple[nn.Module, dict[str, Any]]:
   """
   run.check_fold(fold)
   net = build_network(run)
-  folder = run.fold_folder(fold) / "checkpoints"
-  variables, _ = load_best(folder, abstract_variables(net, run))
+  folder, data = run.fold_folder(fold) / "checkpoints", run.config.data
+  shapes = abstract_variables(net, data.patch_size, len(data.channels))
+  variables, _ = load_best(folder, shapes)
   return net, variables
 
 

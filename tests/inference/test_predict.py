@@ -55,7 +55,10 @@ def write_fold(run, fold):
     return jnp.asarray(rng.normal(0, scale, leaf.shape), leaf.dtype)
 
   # Not net.init, whose compilation takes longer than all tests of this file.
-  shapes = abstract_variables(build_network(run), run)
+  data = run.config.data
+  shapes = abstract_variables(
+    build_network(run), data.patch_size, len(data.channels)
+  )
   variables = jax.tree_util.tree_map_with_path(fill, shapes)
   checkpoints = Checkpoints(run.fold_folder(fold) / "checkpoints")
   checkpoints.save_best(0, variables, {"epoch": 0})

@@ -29,7 +29,9 @@ def _variables(run, seed):
   rng = np.random.default_rng(seed)
   return jax.tree.map(
     lambda x: rng.random(x.shape, np.float32),
-    networks.abstract_variables(net, run),
+    networks.abstract_variables(
+      net, run.config.data.patch_size, len(run.config.data.channels)
+    ),
   )
 
 
