@@ -10,13 +10,9 @@ from lumbar_jax.ensembles import definitions
 from lumbar_jax.ensembles import folder as folder_lib
 from lumbar_jax.ensembles.definitions import Ensemble
 from lumbar_jax.ensembles.folder import Member, open_members
-from lumbar_jax.ensembles.model import (
-  Model,
-  Weights,
-  load_model,
-  merged_width,
-)
+from lumbar_jax.ensembles.model import Model, load_model, merged_width
 from lumbar_jax.ensembles.train import stacking_settings, train_heads
+from lumbar_jax.ensembles.weights import Weights
 from lumbar_jax.errors import InputError
 from lumbar_jax.runs import Run, load_run
 from lumbar_jax.training.checkpoints import latest_info

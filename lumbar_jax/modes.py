@@ -9,7 +9,7 @@ from absl import logging
 
 from lumbar_jax import anatomy, stages
 from lumbar_jax import config as config_lib
-from lumbar_jax.ensembles.model import fold_scorers
+from lumbar_jax.ensembles.weights import fold_scorers
 from lumbar_jax.errors import InputError, did_you_mean
 from lumbar_jax.evaluation import tables
 from lumbar_jax.evaluation.results import AVERAGED, MEAN, Results

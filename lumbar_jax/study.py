@@ -19,17 +19,17 @@ import numpy as np
 from absl import logging
 
 from lumbar_jax import config as config_lib
-from lumbar_jax import models as models_lib
 from lumbar_jax import stages
 from lumbar_jax.combine import finished, make_ensemble, train_all_heads
 from lumbar_jax.data.splits_file import read_splits
-from lumbar_jax.ensembles import assess, definitions
-from lumbar_jax.ensembles.definitions import Ensemble
+from lumbar_jax.ensembles import assess, tuning
 from lumbar_jax.ensembles.folder import Member
-from lumbar_jax.ensembles.model import Model, Weights
-from lumbar_jax.errors import InputError, did_you_mean
+from lumbar_jax.ensembles.model import Model
+from lumbar_jax.ensembles.weights import Weights
+from lumbar_jax.errors import InputError
 from lumbar_jax.evaluation.results import Results, load_counts
 from lumbar_jax.runs import Run, begin_run, open_run
+from lumbar_jax.study_plan import network_config, planned, shown_models
 
 if TYPE_CHECKING:
   from lumbar_jax.reports.study import Found
@@ -99,43 +99,6 @@ def parts_of(run: Run, data: stages.Material) -> list[assess.Part]:
   ]
 
 
-def _members_of(entry: str) -> tuple[str, tuple[str, ...]]:
-  """Returns (name, members) of "E4", "U1+UMD" or "MINE=U1+UMD"."""
-  if entry in definitions.TABLE_4:
-    return entry, definitions.TABLE_4[entry]
-  name, _, text = entry.rpartition("=")
-  members = tuple(text.split("+"))
-  if len(members) < 2:
-    raise InputError(
-      f"config.study.ensembles has {entry!r}",
-      did_you_mean(entry, definitions.TABLE_4)
-      + f"give {', '.join(definitions.TABLE_4)}, or members as U1+UMD+UDD, "
-      "or NAME=U1+UMD+UDD",
-    )
-  return name or definitions.custom_name(members), members
-
-
-def planned(config: Any, networks: Sequence[str]) -> list[Ensemble]:
-  """Returns the ensembles and ablations that a study's networks allow.
-
-  Raises:
-    InputError: an unknown method, or a name that is no ensemble.
-  """
-  found = []
-  for entry in config.study.ensembles:
-    name, names = _members_of(entry)
-    missing = [member for member in names if member not in networks]
-    if missing:
-      logging.info("no ensemble %s: %s not run", name, ", ".join(missing))
-      continue
-    found += [
-      definitions.check(Ensemble(name, names, method))
-      for method in config.study.methods
-    ]
-  whole = [e for e in found if e.title == config.study.ablation]
-  return found + [e.without(m) for e in whole for m in e.members]
-
-
 def open_study(folder: str | Path, config: Any) -> Study:
   """Opens a study's folder, its data prepared and its runs begun.
 
@@ -161,15 +124,6 @@ def open_study(folder: str | Path, config: Any) -> Study:
     begin_run(run)
     members.append(Member(name, run))
   return Study(root, data, tuple(members))
-
-
-def network_config(config: Any, name: str) -> Any:
-  """Returns the config of a study's run of one network."""
-  own = config.copy_and_resolve_references()
-  own.mode, own.model.name, own.data.cache = "crossval", name, ""
-  if len(models_lib.module(name).dropout) != len(own.model.dropout):
-    own.model.dropout = (0.0,) * len(own.model.dropout)  # the network's own
-  return own
 
 
 def _share(root: Run, run: Run) -> None:
@@ -217,7 +171,7 @@ def train_stackers(study: Study) -> None:
 def tune(study: Study) -> None:
   """Tunes the thresholds of every model."""
   splits, data = study.data.splits, study.data
-  assess.tune_models(
+  tuning.tune_models(
     study.models(),
     study.run.folds,
     lambda fold: data.of(splits.validation(fold)),
@@ -234,46 +188,9 @@ def evaluate(study: Study) -> dict[str, Results]:
     study.parts(),
     study.weights,
     study.run.config,
-    keep=[model.title for model in shown_models(study, models)],
+    keep=[model.title for model in shown_models(study.run, models)],
     labelling=study.run.config.study.labelling,
   )
-
-
-def shown_models(study: Study, models: Sequence[Model]) -> list[Model]:
-  """Returns the models of the tables' columns and of the figures.
-
-  By default: the baselines, the reference, the best other network, and the best
-  ensemble of each method; the best by IoU on the validation patients, not the
-  test ones.
-  """
-  by_title = {model.title: model for model in models}
-  config = study.run.config.study
-  if config.columns:
-    for title in config.columns:
-      if title not in by_title:
-        raise InputError(
-          f"config.study.columns has {title!r}",
-          did_you_mean(title, by_title) + f"there are {', '.join(by_title)}",
-        )
-    return [by_title[title] for title in config.columns]
-  scores = {m.title: assess.validation_iou(m, study.run.folds) for m in models}
-  networks = [m for m in models if m.ensemble is None]
-  fixed = (*config.baselines, config.reference)
-  shown = [m for m in networks if m.title in fixed]
-  groups = [[m for m in networks if m not in shown]]
-  for method in config.methods:
-    groups.append(
-      [
-        m
-        for m in models
-        if m.ensemble is not None
-        and m.ensemble.method == method
-        and not m.ensemble.left_out
-      ]
-    )
-  return shown + [
-    max(group, key=lambda m: scores[m.title]) for group in groups if group
-  ]
 
 
 def gather(study: Study) -> "Found":
@@ -285,7 +202,7 @@ def gather(study: Study) -> "Found":
   from lumbar_jax.reports.study import Found  # draws: needs matplotlib
 
   models = study.models()
-  shown = shown_models(study, models)
+  shown = shown_models(study.run, models)
   studies = [s for part in study.parts() for s in part.studies]
   whole = [m for m in models if m.ensemble and not m.ensemble.left_out]
   return Found(
@@ -303,7 +220,7 @@ def gather(study: Study) -> "Found":
     },
     shown=[model.title for model in shown],
     validation={
-      m.title: assess.validation_iou(m, study.run.folds) for m in models
+      m.title: tuning.validation_iou(m, study.run.folds) for m in models
     },
     label_maps={m.title: _label_maps(m, studies) for m in shown},
     studies=studies,

@@ -9,12 +9,13 @@ import pytest
 
 from lumbar_jax import combine, modes, study
 from lumbar_jax import config as config_lib
-from lumbar_jax.ensembles import model as model_lib
 from lumbar_jax.ensembles import train as train_lib
-from lumbar_jax.ensembles.model import Weights, load_model, weights_digest
+from lumbar_jax.ensembles.model import load_model
+from lumbar_jax.ensembles.weights import Weights, weights_digest
 from lumbar_jax.errors import InputError
 from lumbar_jax.files import read_json
 from lumbar_jax.runs import load_run
+from lumbar_jax.training.networks import load_fold
 from lumbar_jax.training.writers import read_metrics
 
 NETWORKS = ("U1", "UAD", "UMD", "UQD", "UDD")
@@ -138,9 +139,7 @@ def test_the_test_patients_files_shape_nothing_learnt(done, root, tmp_path):
   for fold in (0, 1):
     for name in ("U1", "UMD"):
       ours, theirs = (
-        weights_digest(
-          model_lib.load_fold(load_run(f / "runs" / name), fold)[1]
-        )
+        weights_digest(load_fold(load_run(f / "runs" / name), fold)[1])
         for f in (folder, done)
       )
       assert ours == theirs

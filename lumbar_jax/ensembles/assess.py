@@ -1,27 +1,22 @@
-"""Tuning and evaluating many models at once, on shared forward passes.
+"""Evaluating many models at once, on shared forward passes.
 
-Models go through a study slice by slice in turns, so that each network is
-computed once a batch however many ensembles it is in. What is done is kept:
-thresholds fold by fold, counts study by study, both bound to the weights by a
-digest.
+As in `tuning`, models take turns. What is counted is kept study by study, bound
+to the weights by a digest.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from absl import logging
 
-from lumbar_jax.ensembles.model import Model, Weights, make_pool
+from lumbar_jax.ensembles.model import Model
+from lumbar_jax.ensembles.tuning import all_folds, patching, take_turns
+from lumbar_jax.ensembles.weights import Weights, make_pool
 from lumbar_jax.evaluation import tables
-from lumbar_jax.evaluation.evaluate import count_slices, threshold_slices
-from lumbar_jax.evaluation.labelling import (
-  ThresholdCounts,
-  read_thresholds,
-  write_thresholds,
-)
+from lumbar_jax.evaluation.evaluate import count_slices
+from lumbar_jax.evaluation.labelling import read_thresholds
 from lumbar_jax.evaluation.results import (
   AVERAGED,
   Results,
@@ -31,125 +26,6 @@ from lumbar_jax.evaluation.results import (
 )
 from lumbar_jax.files import atomic_path, digest, read_json, write_json
 from lumbar_jax.progress import Progress
-
-_COUNTS = "threshold_counts.npz"
-
-
-def take_turns(walks: Sequence[Iterator[None]]) -> None:
-  """Advances walks of equal length step by step, all of them to their end."""
-  for _ in zip(*walks, strict=True):
-    pass
-
-
-# --- thresholds ---
-
-
-def tune_models(
-  models: Sequence[Model],
-  folds: Sequence[int],
-  validation: Callable[[int], Sequence[Any]],
-  weights: Weights,
-  config: Any,
-) -> None:
-  """Tunes TH's thresholds of models, fold by fold and pooled.
-
-  Args:
-    models: trained.
-    folds: all their folds.
-    validation: fold -> the prepared studies that it is validated on.
-    weights: remembers the members' digests.
-    config: patching and batching.
-
-  Raises:
-    InputError: a fold of a member or a meta-learner is not trained.
-  """
-  with Progress("tuning thresholds, folds", len(folds)) as progress:
-    for fold in folds:
-      pending = [m for m in models if not _is_tuned(m, fold, weights)]
-      if pending:
-        _tune_fold(pending, fold, validation(fold), weights, config)
-      progress.update(fold + 1)
-  for model in models:
-    counts = pooled_counts(model, folds)
-    scheme, model_digest = model.run.scheme, all_folds(model, folds, weights)
-    path = model.run.thresholds_path()
-    write_thresholds(path, scheme, counts.thresholds(), model_digest)
-
-
-def all_folds(model: Model, folds: Sequence[int], weights: Weights) -> str:
-  """Returns the digest of a model's weights in several folds."""
-  return digest([weights.of_model(model, fold) for fold in folds])
-
-
-def _is_tuned(model: Model, fold: int, weights: Weights) -> bool:
-  path = model.run.thresholds_path(fold)
-  counts = model.run.fold_folder(fold) / _COUNTS
-  if not path.is_file() or not counts.is_file():
-    return False
-  return read_json(path).get("model") == weights.of_model(model, fold)
-
-
-def _tune_fold(models, fold, studies, weights, config) -> None:
-  """Tunes one fold of several models."""
-  pool = make_pool(models, [fold], weights, config.ensemble.batching)
-  scheme = models[0].run.scheme
-  counts = [ThresholdCounts.zeros(scheme.num_classes) for _ in models]
-  scorers = [model.scorer(pool, fold) for model in models]
-  title = f"fold {fold}, {len(models)} models, validation studies"
-  with Progress(title, len(studies)) as progress:
-    for done, study in enumerate(studies, start=1):
-      take_turns(
-        [
-          threshold_slices(found, scorer, study, patching(config))
-          for found, scorer in zip(counts, scorers, strict=True)
-        ]
-      )
-      progress.update(done, study.name)
-  for number in counts[0].absent():
-    logging.warning(
-      "fold %d: no validation pixel is %s; its threshold is .05",
-      *(fold, scheme.names[number]),
-    )
-  for model, found in zip(models, counts, strict=True):
-    folder = model.run.fold_folder(fold)
-    with atomic_path(folder / _COUNTS) as scratch:
-      np.savez_compressed(scratch, counts=found.counts)
-    write_thresholds(
-      model.run.thresholds_path(fold),
-      *(scheme, found.thresholds(), weights.of_model(model, fold)),
-    )
-
-
-def pooled_counts(model: Model, folds: Sequence[int]) -> ThresholdCounts:
-  """Returns a tuned model's threshold counts, folds added up."""
-  total = ThresholdCounts.zeros(model.run.scheme.num_classes)
-  for fold in folds:
-    with np.load(model.run.fold_folder(fold) / _COUNTS) as file:
-      total = total + ThresholdCounts(file["counts"])
-  return total
-
-
-def validation_iou(model: Model, folds: Sequence[int]) -> float:
-  """Returns the mean one-vs-rest IoU at the thresholds, on validation pixels.
-
-  What models may be chosen by: no test patient has a part in it.
-  """
-  counts = pooled_counts(model, folds)
-  best = counts.iou().max(axis=-1)[1:]
-  present = counts.counts[1:, 1].sum(-1) > 0
-  return float(best[present].mean())
-
-
-def patching(config: Any) -> dict[str, int]:
-  """Returns how slices are cut and batched."""
-  return {
-    "patch_size": config.data.patch_size,
-    "patch_stride": config.data.patch_stride,
-    "batch_size": config.evaluation.batch_size,
-  }
-
-
-# --- evaluation ---
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,7 +14,8 @@ from typing import Any
 from lumbar_jax.data.pipeline import PatchSource
 from lumbar_jax.ensembles.cache import write_caches
 from lumbar_jax.ensembles.engine import make_stacking_engine
-from lumbar_jax.ensembles.model import Model, Weights, make_pool
+from lumbar_jax.ensembles.model import Model
+from lumbar_jax.ensembles.weights import Weights, make_pool
 from lumbar_jax.runs import locked
 from lumbar_jax.training.loop import FoldTrainer
 from lumbar_jax.training.position import Position

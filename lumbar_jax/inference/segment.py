@@ -6,7 +6,7 @@ import numpy as np
 
 from lumbar_jax.arrays import StudyLabels, StudyScores
 from lumbar_jax.data.prepare import PreparedStudy
-from lumbar_jax.ensembles.model import fold_scorers
+from lumbar_jax.ensembles.weights import fold_scorers
 from lumbar_jax.errors import InputError
 from lumbar_jax.evaluation.labelling import (
   LABELLINGS,
