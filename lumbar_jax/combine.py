@@ -6,6 +6,7 @@ from typing import Any
 
 from absl import logging
 
+from lumbar_jax import config as config_lib
 from lumbar_jax.ensembles import definitions
 from lumbar_jax.ensembles import folder as folder_lib
 from lumbar_jax.ensembles.definitions import Ensemble
@@ -15,7 +16,7 @@ from lumbar_jax.ensembles.train import stacking_settings, train_heads
 from lumbar_jax.ensembles.weights import Weights
 from lumbar_jax.errors import InputError
 from lumbar_jax.runs import Run, load_run
-from lumbar_jax.training.checkpoints import latest_info
+from lumbar_jax.training.checkpoints import epochs_done
 
 
 def open_ensemble(folder: Path, config: Any = None) -> Model:
@@ -51,10 +52,16 @@ def _make(folder: Path, config: Any) -> Model:
       "give the folders of two or more finished runs: "
       "--config.ensemble.members=runs/u1,runs/umd",
     )
-  members = _of_table_4(chosen.name, open_members(chosen.members))
+  config_lib.validate(config)
+  opened = open_members(chosen.members)
+  members = _of_table_4(chosen.name, opened)
   names = tuple(member.name for member in members)
   name = chosen.name or definitions.custom_name(names)
-  ensemble = Ensemble(name, names, chosen.method, tuple(chosen.weights))
+  weights = tuple(chosen.weights)
+  if len(weights) == len(opened):  # given in the order of the folders
+    of = dict(zip((m.name for m in opened), weights, strict=True))
+    weights = tuple(of[name] for name in names)
+  ensemble = Ensemble(name, names, chosen.method, weights)
   own = members[0].run.config.copy_and_resolve_references()
   own.ensemble, own.evaluation = config.ensemble, config.evaluation
   for field in ("root", "manifest", "cache"):
@@ -107,8 +114,7 @@ def make_ensemble(
 
 def finished(run: Run, fold: int, num_epochs: int) -> bool:
   """Returns whether a fold has been trained to its last epoch."""
-  info = latest_info(run.fold_folder(fold) / "checkpoints")
-  return info is not None and info["epoch"] >= num_epochs
+  return epochs_done(run.fold_folder(fold) / "checkpoints") >= num_epochs
 
 
 def train_all_heads(
@@ -131,4 +137,7 @@ def train_all_heads(
     if left:
       logging.info("fold %d: %d meta-learners to train", fold, len(left))
       train_heads(left, fold, sources(fold), config, weights)
+    for model in models:  # of a training that was killed
+      for path in model.run.fold_folder(fold).glob("*cache_*.npy"):
+        path.unlink()
   weights.forget_heads()

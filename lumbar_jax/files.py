@@ -56,6 +56,12 @@ def write_text(path: str | os.PathLike, text: str) -> None:
     scratch.write_text(text, encoding="utf-8")
 
 
+def copy_file(source: str | os.PathLike, path: str | os.PathLike) -> None:
+  """Copies a file atomically."""
+  with atomic_path(path) as scratch:
+    shutil.copyfile(source, scratch)
+
+
 def write_json(path: str | os.PathLike, value: Any) -> None:
   """Writes JSON atomically, with sorted keys so that equal is byte-equal."""
   write_text(path, json.dumps(value, indent=1, sort_keys=True) + "\n")

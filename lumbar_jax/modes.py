@@ -13,6 +13,7 @@ from lumbar_jax.ensembles.weights import fold_scorers
 from lumbar_jax.errors import InputError, did_you_mean
 from lumbar_jax.evaluation import tables
 from lumbar_jax.evaluation.results import AVERAGED, MEAN, Results
+from lumbar_jax.files import read_json
 from lumbar_jax.runs import Run, load_run, open_run
 
 
@@ -49,8 +50,25 @@ def _workdir(options: Options) -> Path:
   return options.workdir
 
 
-def _run(options: Options) -> Run:
+def _refuse_others(folder: Path, mode: str) -> None:
+  """Raises InputError where a mode would spoil a study or an ensemble."""
+  path = folder / "config.json"
+  if not path.is_file():
+    return
+  kind = read_json(path).get("mode")
+  ensembles_too = ("evaluate", "report")
+  if kind == "study" or (kind == "ensemble" and mode not in ensembles_too):
+    stage = " --stage=evaluate or report" if kind == "study" else ""
+    raise InputError(
+      f"--mode={mode} on the folder of a mode {kind}",
+      f"give --mode={kind}{stage}, or one of its runs as --workdir",
+      path=folder,
+    )
+
+
+def _run(options: Options, mode: str) -> Run:
   """Opens the run of --config, or the one that --workdir holds."""
+  _refuse_others(_workdir(options), mode)
   if options.config is None:
     return load_run(_workdir(options))
   return open_run(_workdir(options), options.config, write=False)
@@ -98,7 +116,7 @@ def _evaluate(run: Run, data: stages.Material) -> None:
 
 def crossval(options: Options) -> None:
   """Prepares, trains every fold, tunes, evaluates, predicts and reports."""
-  run = _run(options)
+  run = _run(options, "crossval")
   data = stages.material(run)
   engine = stages.engine(run)
   for fold in run.folds:
@@ -109,7 +127,7 @@ def crossval(options: Options) -> None:
 
 def train(options: Options) -> None:
   """Trains the fold of --fold and tunes its thresholds."""
-  run = _run(options)
+  run = _run(options, "train")
   if options.fold is None:
     raise InputError("--fold is missing", "give --fold=0, 1 ...")
   run.check_fold(options.fold)
@@ -121,7 +139,7 @@ def train(options: Options) -> None:
 
 def evaluate(options: Options) -> None:
   """Tunes thresholds and evaluates a run whose folds are trained."""
-  run = _run(options)
+  run = _run(options, "evaluate")
   _evaluate(run, stages.material(run))
 
 
@@ -133,7 +151,7 @@ def _report(run: Run, data: stages.Material) -> None:
 
 def report(options: Options) -> None:
   """Writes report.html of what the run has so far."""
-  run = _run(options)
+  run = _run(options, "report")
   _report(run, stages.material(run))
 
 
@@ -198,6 +216,7 @@ def study(options: Options) -> None:
 
   folder = _workdir(options)
   config = options.config or load_run(folder).config
+  config.mode = "study"  # the folder's kind, however it was asked for
   opened = study_lib.open_study(folder, config)
   for stage in study_lib.STAGES:
     if options.stage in (None, stage):

@@ -60,7 +60,8 @@ class Run:
     if not path.is_file():
       return self.config.model.name
     content = read_json(path)
-    return f"{content['name']}-{content['method']}"
+    suffix = f"-without-{content['left_out']}" if content["left_out"] else ""
+    return f"{content['name']}-{content['method']}{suffix}"
 
   def fold_folder(self, fold: int) -> Path:
     """Folder of one fold."""
@@ -172,6 +173,11 @@ def begin_run(run: Run) -> None:
   if not path.is_file():
     anatomy.write_dseg_tsv(run.folder / "dseg.tsv", run.scheme)
     write_json(path, _plain(run.config))
+
+
+def record_config(run: Run) -> None:
+  """Writes the config again: what does not shape results may differ."""
+  write_json(run.folder / "config.json", _plain(run.config))
 
 
 def _jsonable(flat: Mapping[str, Any]) -> dict[str, Any]:

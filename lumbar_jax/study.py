@@ -10,12 +10,10 @@ report. Paper 000 from section 5.1 to 6, for any data.
 """
 
 import dataclasses
-import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from absl import logging
 
 from lumbar_jax import config as config_lib
@@ -27,8 +25,9 @@ from lumbar_jax.ensembles.folder import Member
 from lumbar_jax.ensembles.model import Model
 from lumbar_jax.ensembles.weights import Weights
 from lumbar_jax.errors import InputError
-from lumbar_jax.evaluation.results import Results, load_counts
-from lumbar_jax.runs import Run, begin_run, open_run
+from lumbar_jax.evaluation.results import Results
+from lumbar_jax.files import copy_file, read_json
+from lumbar_jax.runs import Run, begin_run, open_run, record_config
 from lumbar_jax.study_plan import network_config, planned, shown_models
 
 if TYPE_CHECKING:
@@ -117,6 +116,7 @@ def open_study(folder: str | Path, config: Any) -> Study:
   planned(config, list(wanted))
   root = open_run(folder, config, write=False)
   data = stages.material(root)
+  record_config(root)
   members = []
   for name, own in wanted.items():
     run = open_run(folder / "runs" / name, own, write=False)
@@ -127,21 +127,29 @@ def open_study(folder: str | Path, config: Any) -> Study:
 
 
 def _share(root: Run, run: Run) -> None:
-  """Gives a run the study's division of the patients.
+  """Gives a run the study's division of the patients and record of the data.
 
   Raises:
-    InputError: it has another one.
+    InputError: it has others.
   """
-  run.folder.mkdir(parents=True, exist_ok=True)
   for name in ("splits.json", "environment.json"):
     if not (run.folder / name).is_file():
-      shutil.copyfile(root.folder / name, run.folder / name)
+      copy_file(root.folder / name, run.folder / name)
   ours, _ = read_splits(root.folder / "splits.json")
   theirs, _ = read_splits(run.folder / "splits.json")
   if (ours.test, ours.folds) != (theirs.test, theirs.folds):
     raise InputError(
       "this run divides the patients otherwise than its study",
       "delete it, so that it is trained on the study's division",
+      path=run.folder,
+    )
+  studies = [
+    read_json(r.folder / "environment.json")["studies"] for r in (root, run)
+  ]
+  if studies[0] != studies[1]:
+    raise InputError(
+      "this run was trained on other data than its study's",
+      "delete it, so that it is trained anew",
       path=run.folder,
     )
 
@@ -207,10 +215,7 @@ def gather(study: Study) -> "Found":
   whole = [m for m in models if m.ensemble and not m.ensemble.left_out]
   return Found(
     run=study.run,
-    results={
-      m.title: load_counts(m.run.folder / "evaluation" / "counts.npz")
-      for m in models
-    },
+    results={m.title: assess.load_results(m) for m in models},
     members={m.title: [member.name for member in m.members] for m in models},
     methods={m.title: (m.ensemble.name, m.ensemble.method) for m in whole},
     ablations={
@@ -222,19 +227,14 @@ def gather(study: Study) -> "Found":
     validation={
       m.title: tuning.validation_iou(m, study.run.folds) for m in models
     },
-    label_maps={m.title: _label_maps(m, studies) for m in shown},
+    label_maps={
+      m.title: assess.load_label_maps(
+        m, studies, study.run.config.study.labelling
+      )
+      for m in shown
+    },
     studies=studies,
   )
-
-
-def _label_maps(model: Model, studies: Sequence[Any]) -> dict[str, Any]:
-  """Returns {study: [n H W] uint8}, of the first studies' maps at hand."""
-  paths = {s.name: assess.label_map_path(model, s.name) for s in studies}
-  return {
-    name: np.load(path)["labels"]
-    for name, path in paths.items()
-    if path.is_file()
-  }
 
 
 def report(study: Study) -> None:

@@ -42,21 +42,39 @@ def _members_of(entry: str) -> tuple[str, tuple[str, ...]]:
 def planned(config: Any, networks: Sequence[str]) -> list[Ensemble]:
   """Returns the ensembles and ablations that a study's networks allow.
 
+  Averaging or adding features is left out where a member has none of the
+  others' width (FCN).
+
   Raises:
-    InputError: an unknown method, or a name that is no ensemble.
+    InputError: an unknown method, a name or member that does not exist, or an
+      ensemble that is named twice.
   """
   found = []
   for entry in config.study.ensembles:
     name, names = _members_of(entry)
     missing = [member for member in names if member not in networks]
+    for member in missing:
+      models_lib.topology(member)  # a misspelt one is an error
     if missing:
       logging.info("no ensemble %s: %s not run", name, ", ".join(missing))
       continue
-    found += [
-      definitions.check(Ensemble(name, names, method))
-      for method in config.study.methods
-    ]
-  whole = [e for e in found if e.title == config.study.ablation]
+    for method in config.study.methods:
+      ensemble = definitions.check(Ensemble(name, names, method))
+      if method in ("TAD", "TSD") and "FCN" in names:
+        logging.info("no ensemble %s: FCN has no tensor", ensemble.title)
+      else:
+        found.append(ensemble)
+  titles = [ensemble.title for ensemble in found]
+  for title in titles:
+    if titles.count(title) > 1:
+      raise InputError(
+        f"config.study has the ensemble {title} twice",
+        "give each list of members a name of its own (NAME=U1+UMD)",
+      )
+  ablation = config.study.ablation
+  if ablation and ablation not in titles:
+    logging.info("no Table 8: there is no ensemble %s", ablation)
+  whole = [e for e in found if e.title == ablation]
   return found + [e.without(m) for e in whole for m in e.members]
 
 

@@ -15,6 +15,7 @@ from lumbar_jax.ensembles.weights import Weights, weights_digest
 from lumbar_jax.errors import InputError
 from lumbar_jax.files import read_json
 from lumbar_jax.runs import load_run
+from lumbar_jax.study_plan import planned
 from lumbar_jax.training.networks import load_fold
 from lumbar_jax.training.writers import read_metrics
 
@@ -109,6 +110,7 @@ def test_a_finished_study_does_nothing_again(done, root, monkeypatch):
   monkeypatch.setattr(study.stages, "train_fold", never)
   monkeypatch.setattr(combine, "train_heads", never)
   monkeypatch.setattr(study.assess, "make_pool", never)
+  monkeypatch.setattr(study.tuning, "make_pool", never)
   before = (done / "tables" / "models.csv").read_bytes()
   modes.run_mode("study", modes.Options(tiny_config(root), done))
   assert (done / "tables" / "models.csv").read_bytes() == before
@@ -152,24 +154,31 @@ def test_the_test_patients_files_shape_nothing_learnt(done, root, tmp_path):
     assert read_json(path) == read_json(done / path.relative_to(folder))
 
 
-def test_a_meta_learner_sees_its_own_fold_alone(done, root, monkeypatch):
-  opened = study.open_study(done, tiny_config(root))
-  models = [m for m in opened.ensembles() if m.title == "E4-NAD"]
-  seen, load = set(), Weights.load
+def test_a_meta_learner_sees_its_own_fold_alone(done, tmp_path, monkeypatch):
+  model, _ = make(done, tmp_path / "e", method="NAD", num_epochs=1)
+  data = combine_data(model)
+  loaded, given, load = {}, {}, Weights.load
+  trainer = train_lib.FoldTrainer
 
   def spy(self, member, fold):
-    seen.add(fold)
+    loaded.setdefault(fold, set()).add(member.name)
     return load(self, member, fold)
 
+  def watched(engine, config, scheme, sources, folder, fold, **options):
+    given[fold] = [{s.patient for s in part.studies} for part in sources]
+    assert loaded == {fold: {"U1", "UMD"}}
+    loaded.clear()
+    return trainer(engine, config, scheme, sources, folder, fold, **options)
+
   monkeypatch.setattr(Weights, "load", spy)
-  train_lib.train_heads(
-    models, 1, opened.sources(1), opened.run.config, opened.weights
-  )
-  assert seen == {1}
-  train, validation = opened.sources(1)
-  split = opened.data.splits
-  assert {s.patient for s in train.studies} == set(split.train(1))
-  assert {s.patient for s in validation.studies} == set(split.validation(1))
+  monkeypatch.setattr(train_lib, "FoldTrainer", watched)
+  train_head(model, data)
+  splits = data.splits
+  assert given == {
+    fold: [set(splits.train(fold)), set(splits.validation(fold))]
+    for fold in (0, 1)
+  }
+  assert not given[0][1] & given[1][1]
 
 
 def make(done, folder, **chosen):
@@ -281,12 +290,53 @@ def test_an_ensemble_of_table_4_takes_its_networks_by_name(done, tmp_path):
     make(done, tmp_path / "e", members=tuple(runs[:4]), name="E4")
 
 
+def test_a_runs_folder_is_not_made_an_ensembles(done, tmp_path):
+  other = tmp_path / "U1"
+  shutil.copytree(done / "runs" / "U1", other)
+  before = (other / "splits.json").read_bytes()
+  with pytest.raises(InputError, match="a run's or a study's"):
+    make(done, other)
+  assert (other / "splits.json").read_bytes() == before
+  assert not (other / "ensemble.json").exists()
+
+
+def test_weights_stay_with_their_members(done, tmp_path):
+  names = ("UDD", "UAD", "UMD", "UQD")
+  model, _ = make(
+    done,
+    tmp_path / "e",
+    members=tuple(str(done / "runs" / name) for name in names),
+    name="E4",
+    weights=(4.0, 1.0, 2.0, 3.0),
+  )
+  found = dict(zip(model.ensemble.members, model.ensemble.weights, strict=True))
+  assert found == {"UDD": 4, "UAD": 1, "UMD": 2, "UQD": 3}
+
+
+@pytest.mark.parametrize("mode", ["crossval", "evaluate", "report"])
+def test_a_studys_folder_is_not_taken_for_a_runs(mode, done):
+  before = (done / "report.html").read_bytes()
+  with pytest.raises(InputError, match="folder of a mode study"):
+    modes.run_mode(mode, modes.Options(None, done))
+  assert (done / "report.html").read_bytes() == before
+
+
+def test_a_half_evaluated_model_is_not_reported(done, root, tmp_path):
+  folder = tmp_path / "study"
+  shutil.copytree(done, folder)
+  path = folder / "ensembles" / "E4-NAD" / "evaluation" / "model.json"
+  path.write_text(path.read_text().replace("true", "false"))
+  options = modes.Options(tiny_config(root), folder, stage="report")
+  with pytest.raises(InputError, match="E4-NAD is not evaluated to the end"):
+    modes.run_mode("study", options)
+
+
 def test_a_member_without_a_fold_is_named(done, tmp_path):
   other = tmp_path / "UMD"
   shutil.copytree(done / "runs" / "UMD", other)
   shutil.rmtree(other / "fold_1" / "checkpoints")
   members = (str(done / "runs" / "U1"), str(other))
-  with pytest.raises(InputError, match="no trained network") as caught:
+  with pytest.raises(InputError, match=r"fold 1 .* 0 of 1 epochs") as caught:
     make(done, tmp_path / "e", members=members)
   assert str(other / "fold_1") in str(caught.value)
 
@@ -325,6 +375,8 @@ def test_thresholds_of_other_weights_are_refused(done, root, tmp_path):
     ({"methods": ("NAD", "NAE")}, "NAE"),
     ({"ensembles": ("E44",)}, "E44"),
     ({"networks": ()}, "networks is empty"),
+    ({"ensembles": ("E4", "E4")}, "E4-arithmetic twice"),
+    ({"ensembles": ("U1+UMX",)}, "UMX"),
   ],
 )
 def test_a_bad_study_is_refused_before_anything_is_done(
@@ -336,11 +388,9 @@ def test_a_bad_study_is_refused_before_anything_is_done(
   assert not (tmp_path / "study").exists()
 
 
-def test_fcns_tensors_cannot_be_averaged(tmp_path, root):
+def test_fcns_tensors_are_not_averaged():
   config = tiny_config(
-    root, networks=("FCN", "U1"), ensembles=("FCN+U1",), methods=("TAD",)
+    "", ensembles=("FCN+U1", "U1+UD"), methods=("TAD", "NAD"), ablation=""
   )
-  with pytest.raises(InputError, match="unequal width"):
-    modes.run_mode(
-      "study", modes.Options(config, tmp_path / "s", stage="stack")
-    )
+  titles = [e.title for e in planned(config, ("FCN", "U1", "UD"))]
+  assert titles == ["FCN+U1-NAD", "U1+UD-TAD", "U1+UD-NAD"]

@@ -14,6 +14,7 @@ import numpy as np
 from lumbar_jax.ensembles.model import Model
 from lumbar_jax.ensembles.tuning import all_folds, patching, take_turns
 from lumbar_jax.ensembles.weights import Weights, make_pool
+from lumbar_jax.errors import InputError
 from lumbar_jax.evaluation import tables
 from lumbar_jax.evaluation.evaluate import count_slices
 from lumbar_jax.evaluation.labelling import read_thresholds
@@ -93,6 +94,38 @@ def label_map_path(model: Model, study: str) -> Path:
   return model.run.folder / "evaluation" / "labels" / f"{study}.npz"
 
 
+def load_results(model: Model) -> Results:
+  """Returns what the evaluation of a model has counted.
+
+  Raises:
+    InputError: it is not evaluated, or not on all studies.
+  """
+  folder = model.run.folder / "evaluation"
+  path = folder / "model.json"
+  if not path.is_file() or not read_json(path)["complete"]:
+    raise InputError(
+      f"{model.title} is not evaluated to the end",
+      "run --mode=study --stage=evaluate",
+      path=folder,
+    )
+  return load_counts(folder / "counts.npz")
+
+
+def load_label_maps(
+  model: Model, studies: Sequence[Any], labelling: str
+) -> dict[str, np.ndarray]:
+  """Returns {study: [n H W] uint8}: the maps of this labelling at hand."""
+  record = read_json(model.run.folder / "evaluation" / "model.json")
+  if record["labelling"] != labelling:
+    return {}
+  paths = {s.name: label_map_path(model, s.name) for s in studies}
+  return {
+    name: np.load(path)["labels"]
+    for name, path in paths.items()
+    if path.is_file()
+  }
+
+
 class _Record:
   """One model's counts on disk, as far as they go."""
 
@@ -105,7 +138,8 @@ class _Record:
     self._state = {"model": key, "labelling": labelling, "complete": False}
     if self._file.is_file():
       old = read_json(self._file)
-      if old["model"] == key and labelling in ("", old["labelling"]):
+      same = labelling == old["labelling"]
+      if old["model"] == key and (same or (old["complete"] and not labelling)):
         self._state = old
         if (self._folder / "counts.npz").is_file():
           self.results = load_counts(self._folder / "counts.npz")

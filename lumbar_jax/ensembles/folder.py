@@ -11,7 +11,6 @@ trained anew is noticed.
 
 import dataclasses
 import os
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from typing import Any
 from lumbar_jax.data.splits_file import read_splits
 from lumbar_jax.ensembles.definitions import Ensemble, check
 from lumbar_jax.errors import InputError
-from lumbar_jax.files import read_json, write_json
+from lumbar_jax.files import copy_file, read_json, write_json
 from lumbar_jax.runs import ENSEMBLE_FILE, Run, begin_run, load_run
 
 # What has to be the same in all members, or their scores cannot be combined.
@@ -58,15 +57,26 @@ def open_members(folders: Sequence[str | Path]) -> tuple[Member, ...]:
         "name its members instead",
         path=run.folder,
       )
-  topologies = [run.config.model.name for run in runs]
-  members = tuple(
-    Member(
-      run.folder.absolute().name if topologies.count(name) > 1 else name, run
-    )
-    for name, run in zip(topologies, runs, strict=True)
-  )
+  names = _names(runs)
+  members = tuple(Member(*pair) for pair in zip(names, runs, strict=True))
   check_members(members)
   return members
+
+
+def _names(runs: Sequence[Run]) -> list[str]:
+  """Returns topologies; where two are alike, the ends of their paths."""
+  topologies = [run.config.model.name for run in runs]
+  parts = [run.folder.absolute().parts for run in runs]
+  for depth in range(max(map(len, parts))):
+    names = [
+      "_".join(path[-depth:])
+      if depth and topologies.count(topology) > 1
+      else topology
+      for topology, path in zip(topologies, parts, strict=True)
+    ]
+    if len(set(names)) == len(names):
+      break
+  return names
 
 
 def _field(run: Run, name: str) -> Any:
@@ -95,6 +105,7 @@ def check_members(members: Sequence[Member]) -> None:
       _division(first.run),
       _division(other.run),
     )
+    pairs["data (environment.json)"] = (_data(first.run), _data(other.run))
     for what, (ours, theirs) in pairs.items():
       if ours != theirs:
         raise InputError(
@@ -108,6 +119,12 @@ def check_members(members: Sequence[Member]) -> None:
 def _division(run: Run):
   splits, _ = read_splits(run.folder / "splits.json")
   return splits.test, splits.folds
+
+
+def _data(run: Run) -> dict[str, str]:
+  """Returns the digests of what a run was trained on."""
+  path = run.folder / "environment.json"
+  return read_json(path)["studies"] if path.is_file() else {}
 
 
 def _short(value: Any) -> str:
@@ -155,16 +172,37 @@ def create(
   path = folder / ENSEMBLE_FILE
   if path.is_file():
     _check_same(read_json(path), content, path)
-    return load_run(folder)
+    return _with_free_fields(load_run(folder), config)
+  _check_unused(folder)
   first = members[0].run
   config = config.copy_and_resolve_references()
   config.mode, config.model.name = "ensemble", first.config.model.name
   for name in ("splits.json", "environment.json"):
-    folder.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(first.folder / name, folder / name)
-  begin_run(Run(folder, config, first.scheme))
+    copy_file(first.folder / name, folder / name)
   write_json(path, content)
-  return load_run(folder)
+  begin_run(Run(folder, config, first.scheme))
+  return _with_free_fields(load_run(folder), config)
+
+
+def _check_unused(folder: Path) -> None:
+  """Raises InputError if a folder is a run's or a study's."""
+  if (folder / "config.json").is_file():
+    raise InputError(
+      "this folder is a run's or a study's, not an ensemble's",
+      "give another --workdir for the ensemble",
+      path=folder,
+    )
+
+
+def _with_free_fields(run: Run, config: Any) -> Run:
+  """Returns a run with a config's fields that do not shape results."""
+  for name in ("root", "manifest", "cache", "num_workers"):
+    run.config.data[name] = config.data[name]
+  run.config.evaluation, run.config.ensemble = (
+    config.evaluation,
+    config.ensemble,
+  )
+  return run
 
 
 def _check_same(old: dict, new: dict, path: Path) -> None:
@@ -176,23 +214,17 @@ def _check_same(old: dict, new: dict, path: Path) -> None:
         "give another --workdir, or delete this one",
         path=path,
       )
-  known = {member["name"]: member for member in old["members"]}
-  for member in new["members"]:
-    if member["name"] not in known:
-      raise InputError(
-        f"this folder was begun without the member {member['name']}",
-        "give another --workdir, or delete this one",
-        path=path,
-      )
-    if known[member["name"]]["weights"] != member["weights"]:
-      raise_retrained(member["name"], path)
-  missing = known.keys() - {member["name"] for member in new["members"]}
-  if missing:
+  names = [[m["name"] for m in content["members"]] for content in (old, new)]
+  if names[0] != names[1]:
     raise InputError(
-      f"this folder was begun with the member {min(missing)} too",
+      f"this folder was begun with the members {', '.join(names[0])}, not "
+      f"{', '.join(names[1])}",
       "give another --workdir, or delete this one",
       path=path,
     )
+  for before, now in zip(old["members"], new["members"], strict=True):
+    if before["weights"] != now["weights"]:
+      raise_retrained(now["name"], path)
 
 
 def raise_retrained(name: str, path: Path) -> None:

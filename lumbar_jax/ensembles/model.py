@@ -16,9 +16,10 @@ from lumbar_jax.ensembles.folder import Member
 from lumbar_jax.ensembles.members import forward
 from lumbar_jax.ensembles.pool import MemberPool, ensemble_scorer
 from lumbar_jax.ensembles.stacking import StackingHead, merge
+from lumbar_jax.errors import InputError
 from lumbar_jax.evaluation.scorers import Scorer
 from lumbar_jax.runs import ENSEMBLE_FILE, Run
-from lumbar_jax.training.checkpoints import load_best
+from lumbar_jax.training.checkpoints import epochs_done, load_best
 from lumbar_jax.training.networks import (
   abstract_variables,
   build_network,
@@ -57,6 +58,13 @@ class Model:
     Raises:
       InputError: it is not trained.
     """
+    check_trained(
+      self.run,
+      fold,
+      self.settings["num_epochs"],
+      "train the meta-learner first: --mode=ensemble, or --mode=study "
+      "--stage=stack",
+    )
     net = self.head()
     width = merged_width(self.members, self.ensemble)
     folder = self.run.fold_folder(fold) / "checkpoints"
@@ -73,6 +81,18 @@ class Model:
       return lambda images: pool(keys[0], images).scores
     head = self.load_head(fold) if self.ensemble.is_stacking else None
     return ensemble_scorer(pool, self.ensemble, keys, head)
+
+
+def check_trained(run: Run, fold: int, num_epochs: int, remedy: str) -> None:
+  """Raises InputError unless a fold has been trained to its last epoch."""
+  folder = run.fold_folder(fold)
+  done = epochs_done(folder / "checkpoints")
+  if done < num_epochs:
+    raise InputError(
+      f"fold {fold} is trained for {done} of {num_epochs} epochs",
+      remedy,
+      path=folder,
+    )
 
 
 def single(run: Run) -> Model:

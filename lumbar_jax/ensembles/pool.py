@@ -21,9 +21,6 @@ from lumbar_jax.ensembles.definitions import Ensemble
 from lumbar_jax.ensembles.members import MemberOutputs
 from lumbar_jax.ensembles.stacking import StackingHead, merge
 
-# A reader asks for the next batch before it is done with this one.
-REMEMBERED = 2
-
 
 class _Group:
   """Members of one network; one by one, or stacked and batched."""
@@ -67,7 +64,10 @@ class _Group:
 
 
 class MemberPool:
-  """Members by key, grouped by network, each group's parameters stacked."""
+  """Members by key, grouped by network, each group's parameters stacked.
+
+  It remembers one batch: its users take turns batch by batch.
+  """
 
   def __init__(
     self,
@@ -100,7 +100,8 @@ class MemberPool:
       for net, keys in groups.items()
       for number, key in enumerate(keys)
     }
-    self._memory: list[tuple[Any, dict[nn.Module, list[MemberOutputs]]]] = []
+    self._batch: Any = None
+    self._known: dict[nn.Module, list[MemberOutputs]] = {}
 
   def __call__(self, key: Any, images: Images) -> MemberOutputs:
     """Returns a member's outputs for a batch."""
@@ -112,11 +113,10 @@ class MemberPool:
 
   def _recall(self, images: Images) -> dict[nn.Module, MemberOutputs]:
     """Returns what is known of a batch; equal images are the same batch."""
-    for seen, known in reversed(self._memory):
-      if seen is images or _equal(seen, images):
-        return known
-    self._memory = [*self._memory, (images, {})][-REMEMBERED:]
-    return self._memory[-1][1]
+    seen = self._batch
+    if seen is None or not (seen is images or _equal(seen, images)):
+      self._batch, self._known = images, {}
+    return self._known
 
 
 def _equal(a: Any, b: Any) -> bool:

@@ -2,7 +2,8 @@
 
 Each meta-learner has its own trainer, checkpoints and best epoch, and goes
 through the same batches with the same augmentation (their random streams have
-the seed and the fold in them, not the ensemble). So trainers that take turns
+the seed and the fold in them, not the ensemble; they are not the networks' own,
+which have fitted what those show). So trainers that take turns
 batch by batch find the members' outputs in the pool's memory, and every one of
 them learns bit for bit what it would have learnt alone.
 """
@@ -79,6 +80,7 @@ def train_heads(
         FoldTrainer(
           *(engine, own, model.run.scheme, found or sources),
           *(model.run.fold_folder(fold), fold),
+          purpose="stacking",
           title=f"fold {fold}, {len(models)} meta-learners, epochs",
           quiet=number > 0,
         )

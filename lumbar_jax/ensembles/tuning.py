@@ -13,6 +13,7 @@ from absl import logging
 
 from lumbar_jax.ensembles.model import Model
 from lumbar_jax.ensembles.weights import Weights, make_pool
+from lumbar_jax.errors import InputError
 from lumbar_jax.evaluation.evaluate import threshold_slices
 from lumbar_jax.evaluation.labelling import ThresholdCounts, write_thresholds
 from lumbar_jax.files import atomic_path, digest, read_json
@@ -104,10 +105,21 @@ def _tune_fold(models, fold, studies, weights, config) -> None:
 
 
 def pooled_counts(model: Model, folds: Sequence[int]) -> ThresholdCounts:
-  """Returns a tuned model's threshold counts, folds added up."""
+  """Returns a tuned model's threshold counts, folds added up.
+
+  Raises:
+    InputError: it is not tuned.
+  """
   total = ThresholdCounts.zeros(model.run.scheme.num_classes)
   for fold in folds:
-    with np.load(model.run.fold_folder(fold) / _COUNTS) as file:
+    path = model.run.fold_folder(fold) / _COUNTS
+    if not path.is_file():
+      raise InputError(
+        f"the thresholds of {model.title} are not tuned",
+        "run --mode=study --stage=tune",
+        path=path,
+      )
+    with np.load(path) as file:
       total = total + ThresholdCounts(file["counts"])
   return total
 

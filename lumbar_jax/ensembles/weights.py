@@ -11,7 +11,7 @@ import numpy as np
 
 from lumbar_jax.ensembles import folder as folder_lib
 from lumbar_jax.ensembles.folder import Member
-from lumbar_jax.ensembles.model import Model, load_model
+from lumbar_jax.ensembles.model import Model, check_trained, load_model
 from lumbar_jax.ensembles.pool import MemberPool
 from lumbar_jax.evaluation import scorers
 from lumbar_jax.evaluation.scorers import Scorer
@@ -46,6 +46,12 @@ class Weights:
     Raises:
       InputError: the fold is not trained.
     """
+    check_trained(
+      member.run,
+      fold,
+      member.run.config.training.num_epochs,
+      f"train {member.name} first: give its own command again",
+    )
     net, variables = load_fold(member.run, fold)
     self._digests[member.run.folder, fold] = weights_digest(variables)
     return net, variables

@@ -43,8 +43,8 @@ OnLabels = Callable[[Study, int, tuple[str, str], np.ndarray], None]
 
 def _native_scores(
   scores_fn: ScoresFn, study: Study, patching: dict[str, int]
-) -> Iterator[SliceScores]:
-  """Yields [H W k] scores of a study's slices on the native grid."""
+) -> Iterator[SliceScores | None]:
+  """Yields [H W k] scores of a study's slices, and None after each batch."""
   if study.native_mask is None:
     raise InputError(
       f"study {study.name} has no mask", "evaluate studies with truth only"
@@ -55,7 +55,11 @@ def _native_scores(
       f"study {study.name}: mask {study.native_mask.shape}, scores {shape}"
     )
   return iterate_slices(
-    scores_fn, study.image, native_shape=tuple(study.native_shape), **patching
+    scores_fn,
+    study.image,
+    native_shape=tuple(study.native_shape),
+    pauses=True,
+    **patching,
   )
 
 
@@ -96,14 +100,17 @@ def threshold_slices(
   study: Study,
   patching: dict[str, int],
 ) -> Iterator[None]:
-  """Adds a study's slices to `counts`, pausing after each.
+  """Adds a study's slices to `counts`, pausing after each batch of patches.
 
   Several models can so take turns on one study and share what they compute.
   """
-  slices = _native_scores(scores_fn, study, patching)
-  for scores, truth in zip(slices, study.native_mask, strict=True):
-    counts.add(scores, np.asarray(truth))
-    yield
+  number = -1
+  for scores in _native_scores(scores_fn, study, patching):
+    if scores is None:
+      yield
+      continue
+    number += 1
+    counts.add(scores, np.asarray(study.native_mask[number]))
 
 
 def evaluate_study(
@@ -161,7 +168,7 @@ def count_slices(
   patching: dict[str, int],
   on_labels: OnLabels | None = None,
 ) -> Iterator[None]:
-  """Adds a study's pixels to `counts` slice by slice, pausing after each.
+  """Adds a study's pixels to `counts`, pausing after each batch of patches.
 
   Several models can so take turns on one study and share what they compute.
 
@@ -175,8 +182,13 @@ def count_slices(
     on_labels: called with each slice's labels.
   """
   passes = [_native_scores(s, study, patching) for s in scorers.values()]
-  rows = zip(study.native_mask, *passes, strict=True)
-  for number, (truth, *scores) in enumerate(rows):
+  number = -1
+  for scores in zip(*passes, strict=True):
+    if scores[0] is None:
+      yield
+      continue
+    number += 1
+    truth = study.native_mask[number]
     named = dict(zip(scorers, scores, strict=True))
     if AVERAGED in limits:
       named[AVERAGED] = sum(scores) / np.float32(len(scores))
@@ -187,7 +199,6 @@ def count_slices(
           on_labels(study, number, (fold, kind), found)
         new = metrics.confusion_host(np.asarray(truth), found, values.shape[-1])
         counts[fold, kind] = counts.get((fold, kind), 0) + new
-    yield
 
 
 def evaluate_studies(

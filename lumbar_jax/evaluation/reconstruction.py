@@ -65,18 +65,24 @@ def _fetch(batch, scores, num_patches):
 
 
 def _score_patches(
-  scores_fn: ScoresFn, cut: Iterable[np.ndarray], batch_size: int
-) -> Iterator[SliceScores]:
+  scores_fn: ScoresFn,
+  cut: Iterable[np.ndarray],
+  batch_size: int,
+  pauses: bool,
+) -> Iterator[SliceScores | None]:
   """Yields each patch's scores; every call of `scores_fn` has one shape.
 
   A batch is fetched only after the next was started, so that an accelerator
-  works while the host cuts and assembles.
+  works while the host cuts and assembles. With `pauses`, None follows each
+  call.
   """
   cut, waiting = iter(cut), None
   while chunk := list(itertools.islice(cut, batch_size)):
     batch = np.zeros((batch_size, *chunk[0].shape), np.float32)
     batch[: len(chunk)] = chunk
     started = (batch, scores_fn(batch), len(chunk))
+    if pauses:
+      yield None
     if waiting is not None:
       yield from _fetch(*waiting)
     waiting = started
@@ -91,7 +97,9 @@ def iterate_slices(
   patch_stride: int,
   batch_size: int,
   native_shape: tuple[int, int] | None = None,
-) -> Iterator[SliceScores]:
+  *,
+  pauses: bool = False,
+) -> Iterator[SliceScores | None]:
   """Yields the scores of a study's slices, one after the other.
 
   Patches are batched across slices; two batches and one slice are held at a
@@ -105,6 +113,8 @@ def iterate_slices(
     batch_size: patches in a batch.
     native_shape: (H, W) of the scanner's grid where it differs from (h, w); the
       scores are resampled to it by `resize_scores`.
+    pauses: whether to yield None after each call of `scores_fn`, so that
+      several models can take turns batch by batch.
 
   Yields:
     [h w k] (or [H W k]) float32.
@@ -119,10 +129,16 @@ def iterate_slices(
     patches.extract(np.asarray(image, np.float32), places, patch_size)
     for image in images
   )
-  scored = _score_patches(scores_fn, cut, batch_size)
+  scored = _score_patches(scores_fn, cut, batch_size, pauses)
   for _ in range(len(images)):
-    slice_patches = np.stack(list(itertools.islice(scored, len(places))))
-    scores = patches.assemble(slice_patches, places, shape)
+    found = []
+    while len(found) < len(places):
+      patch = next(scored)
+      if patch is None:
+        yield None
+      else:
+        found.append(patch)
+    scores = patches.assemble(np.stack(found), places, shape)
     yield resize_scores(scores, native_shape or shape)
 
 

@@ -21,7 +21,7 @@ from lumbar_jax.evaluation.scorers import Scorer
 from lumbar_jax.files import digest, read_json
 from lumbar_jax.inference import outputs
 from lumbar_jax.inference.segment import segment
-from lumbar_jax.runs import Run
+from lumbar_jax.runs import ENSEMBLE_FILE, Run
 
 DONE, SKIPPED, FAILED = "done", "skipped", "failed"
 
@@ -130,12 +130,22 @@ def describe(
   return {
     outputs.RUN_NAME: run.folder.absolute().name,
     "Network": run.title,
-    "ConfigDigest": digest(shaping(run.config)),
+    "ConfigDigest": digest(shaping(run.config), *_ensemble(run)),
     "TrainingDataDigest": digest(trained_on),
     "Folds": list(run.folds) if fold is None else [fold],
     "Labelling": labelling,
     "Thresholds": values,
   }
+
+
+def _ensemble(run: Run) -> list[Any]:
+  """Returns what makes an ensemble, but its members' places; [] of a run."""
+  path = run.folder / ENSEMBLE_FILE
+  if not path.is_file():
+    return []
+  content = read_json(path)
+  members = [m | {"path": ""} for m in content.pop("members")]
+  return [content, members]
 
 
 def provenance(record: Mapping[str, Any], info: Mapping[str, Any]) -> dict:

@@ -23,7 +23,7 @@ class Found:
     ablations: {member: the ensemble without it}, empty without Table 8.
     shown: models of the tables' columns and the figures.
     validation: {model: mean IoU on validation pixels, see
-      `assess.validation_iou`}.
+      `tuning.validation_iou`}.
     label_maps: {model: {study: [n H W] uint8}} of the shown models.
     studies: the prepared studies that were evaluated.
   """

@@ -139,9 +139,16 @@ def study_iou(found: Found, models: Sequence[str]) -> dict[str, dict]:
 
 
 def wilcoxon_rows(found: Found) -> list[dict[str, Any]]:
-  """Returns the rows of wilcoxon.csv: shown models against the reference."""
+  """Returns the rows of wilcoxon.csv: shown models against the reference.
+
+  By class, as in Figure 8, so that Holm's correction is for the same tests.
+  """
+  scores = {
+    model: {name: classes[name] for name in found.run.scheme.names}
+    for model, classes in study_iou(found, found.compared).items()
+  }
   tests: dict[tuple[str, str], Comparison] = compare_models(
-    study_iou(found, found.compared), found.reference
+    scores, found.reference
   )
   if tests and all(np.isnan(test.p) for test in tests.values()):
     logging.warning(ONE_STUDY)

@@ -16,11 +16,11 @@ from lumbar_jax.errors import InputError
 LATEST, BEST = "latest", "best"
 
 
-def _manager(folder: Path, *, read_only: bool = False):
+def _manager(folder: Path, *, keep: int = 1, read_only: bool = False):
   return ocp.CheckpointManager(
     folder.resolve(),
     options=ocp.CheckpointManagerOptions(
-      max_to_keep=1,
+      max_to_keep=keep,
       create=not read_only,
       read_only=read_only,
       cleanup_tmp_directories=not read_only,
@@ -71,7 +71,9 @@ class Checkpoints:
     """Opens `folder`/best and `folder`/latest, clearing half-written ones."""
     self.folder = Path(folder)
     self._latest = _manager(self.folder / LATEST)
-    self._best = _manager(self.folder / BEST)
+    # Two: a best epoch that has to be run again must not take the one before
+    # with it (`drop_best_from`).
+    self._best = _manager(self.folder / BEST, keep=2)
 
   def save_latest(self, step: int, state: Any, info: dict[str, Any]) -> None:
     """Saves what a resumed run needs.
@@ -147,22 +149,22 @@ def _restore(manager, target: Any, folder: Path):
   return restored["tree"], restored["info"]
 
 
-def latest_info(folder: Path) -> dict[str, Any] | None:
-  """Returns the position that a fold's latest checkpoint holds, or None.
+def epochs_done(folder: Path) -> int:
+  """Returns how many epochs a fold has been trained for.
 
   Args:
     folder: the fold's `checkpoints` folder.
   """
   folder = Path(folder) / LATEST
   if not folder.is_dir():
-    return None
+    return 0
   manager = _manager(folder, read_only=True)
   try:
     step = manager.latest_step()
     if step is None:
-      return None
+      return 0
     wanted = ocp.args.Composite(info=ocp.args.JsonRestore())
-    return manager.restore(step, args=wanted)["info"]
+    return int(manager.restore(step, args=wanted)["info"]["epoch"])
   finally:
     manager.close()
 

@@ -48,6 +48,7 @@ class FoldTrainer:
     fold: int,
     initial: Any = None,
     *,
+    purpose: str = "",
     title: str = "",
     quiet: bool = False,
   ):
@@ -62,9 +63,12 @@ class FoldTrainer:
       fold: its number.
       initial: function variables -> variables applied to fresh ones
         (`config.training.init_from`), or None.
+      purpose: tells its random streams from those of another training of the
+        same seed and fold.
       title: of the progress display; empty: the fold's.
       quiet: whether to show no progress.
     """
+    self._purpose = (purpose,) if purpose else ()
     self._title, self._quiet = title or f"fold {fold}, epochs", quiet
     self._engine, self._config, self._scheme = engine, config, scheme
     self._train, self._val = sources
@@ -84,8 +88,9 @@ class FoldTrainer:
 
   def _fresh(self, initial: Any) -> TrainState:
     seed, fold = self._config.seed, self._fold
-    key = jax.random.key(stream(seed, "init", fold))
-    state = self._engine.create(key, stream(seed, "fold", fold))
+    key = jax.random.key(stream(seed, *self._purpose, "init", fold))
+    steps = stream(seed, *self._purpose, "fold", fold)
+    state = self._engine.create(key, steps)
     if initial is None:
       return state
     whole = sharding.replicated(self._engine.mesh)
@@ -134,7 +139,7 @@ class FoldTrainer:
     batches, num_batches = train_batches(
       self._train,
       self._local_batch,
-      seed=stream(config.seed, "shuffle", self._fold),
+      seed=stream(config.seed, *self._purpose, "shuffle", self._fold),
       epoch=position.epoch,
       num_workers=config.data.num_workers,
       shard=self._shard,
@@ -176,8 +181,9 @@ class FoldTrainer:
           f"fold {self._fold}: the loss became {float(sums.loss)} (norm of "
           f"the update {float(sums.update_norm)}) at step {step}; the batch "
           f"was of patients {', '.join(names)}",
-          "lower config.training.learning_rate or look at those patients' "
-          "images; the last good checkpoint is "
+          "lower the learning rate (config.training.learning_rate; a meta-"
+          "learner's is config.ensemble.learning_rate) or look at those "
+          "patients' images; the last good checkpoint is "
           + (f"of step {last}" if last is not None else "none yet"),
           path=self._folder,
         )

@@ -1,15 +1,19 @@
 """Stacked members give what each member gives, however they are batched."""
 
+import types
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from lumbar_jax import models
-from lumbar_jax.ensembles import members
+from lumbar_jax.ensembles import members, tuning
 from lumbar_jax.ensembles.members import BATCHINGS, apply_stacked
 from lumbar_jax.ensembles.pool import MemberPool
 from lumbar_jax.errors import InputError
+from lumbar_jax.evaluation.evaluate import threshold_slices
+from lumbar_jax.evaluation.labelling import ThresholdCounts
 
 SIZE = 32
 
@@ -112,10 +116,41 @@ def test_a_pool_computes_a_batch_once(four, images, wanted, monkeypatch):
       found = pool(i, batch).scores
       np.testing.assert_allclose(found, wanted[0][i], rtol=1e-5, atol=1e-6)
     assert len(calls) == 1, turn
-  pool(0, np.array(images) + 1)
+  other = pool(0, np.array(images) + 1).scores
   assert len(calls) == 2
-  pool(0, np.array(images))  # a reader asks one batch ahead
-  assert len(calls) == 2
+  assert not np.allclose(other, wanted[0][0], atol=1e-3)
+
+
+def test_models_that_take_turns_compute_each_batch_once(four, monkeypatch):
+  """Nine patches a slice and eight a batch, as of 512 x 512 slices."""
+  calls = []
+
+  def counting(net, stacked, images, **options):
+    calls.append(images)
+    scores = jnp.full((4, *images.shape[:3], 3), 1 / 3)
+    return members.MemberOutputs(scores)
+
+  monkeypatch.setattr(members, "apply_stacked", counting)
+  pool = MemberPool({i: four[i] for i in range(4)})
+  rng = np.random.default_rng(0)
+  study = types.SimpleNamespace(
+    name="s",
+    image=rng.normal(size=(5, 96, 96, 2)).astype(np.float32),
+    native_mask=np.zeros((5, 96, 96), np.uint8),
+    native_shape=(96, 96),
+  )
+  patching = {"patch_size": SIZE, "patch_stride": SIZE, "batch_size": 8}
+  counts = [ThresholdCounts.zeros(3) for _ in range(4)]
+  tuning.take_turns(
+    [
+      threshold_slices(
+        counts[i], lambda x, i=i: pool(i, x).scores, study, patching
+      )
+      for i in range(4)
+    ]
+  )
+  assert len(calls) == 6  # 45 patches
+  assert {int(c.counts[0].sum()) for c in counts} == {5 * 96 * 96}
 
 
 def test_a_pool_of_several_networks_tells_them_apart(images):
