@@ -110,7 +110,9 @@ def _config():
   config = _CONFIG.value
   try:
     if config is not None:
-      config.mode  # noqa: B018 (a file that failed to load fails here)
+      from lumbar_jax.config import split_lists
+
+      split_lists(config)  # (a file that failed to load fails here)
     return config
   except OSError:
     name = config_flags.get_config_filename(flags.FLAGS["config"])

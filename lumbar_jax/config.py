@@ -182,6 +182,18 @@ def flatten(config, prefix: str = "") -> dict[str, Any]:
   return flat
 
 
+def split_lists(config: ml_collections.ConfigDict) -> None:
+  """Splits "a,b" in a field of several values, in place.
+
+  The flag --config.study.networks=U1,UMD gives the one value "U1,UMD".
+  """
+  for name, value in config.items():
+    if isinstance(value, ml_collections.ConfigDict):
+      split_lists(value)
+    elif isinstance(value, tuple) and len(value) == 1 and "," in str(value[0]):
+      config[name] = tuple(part.strip() for part in value[0].split(","))
+
+
 def shaping(config) -> dict[str, Any]:
   """Returns the flat fields that shape a run's results."""
   return {

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from absl import flags
+from ml_collections import config_flags
 
 from lumbar_jax import config as config_lib
 from lumbar_jax.errors import InputError
@@ -106,6 +108,28 @@ def test_no_loss_at_all_is_refused():
   config.training.update(cross_entropy=0.0, dice=0.0)
   with pytest.raises(InputError, match="both 0"):
     config_lib.validate(config)
+
+
+def test_a_flag_with_commas_gives_several_values(monkeypatch):
+  config = config_lib.default()
+  name = str(Path(__file__).parents[1] / "configs" / "study.py")
+  values = flags.FlagValues()
+  config_flags.DEFINE_config_file("config", name, flag_values=values)
+  given = [
+    "launch.py",
+    "--config.study.networks=U1,UMD",
+    "--config.ensemble.members=runs/u1, runs/umd",
+    "--config.data.channels=T2w",
+    "--config.study.ensembles=MINE=U1+UMD",
+  ]
+  monkeypatch.setattr(sys, "argv", given)  # it looks for its fields there
+  values(given)
+  config = values.config
+  config_lib.split_lists(config)
+  assert config.study.networks == ("U1", "UMD")
+  assert config.ensemble.members == ("runs/u1", "runs/umd")
+  assert config.data.channels == ("T2w",)
+  assert config.study.ensembles == ("MINE=U1+UMD",)
 
 
 def test_flatten_and_shaping():
