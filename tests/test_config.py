@@ -114,15 +114,16 @@ def test_a_flag_with_commas_gives_several_values(monkeypatch):
   config = config_lib.default()
   name = str(Path(__file__).parents[1] / "configs" / "study.py")
   values = flags.FlagValues()
-  config_flags.DEFINE_config_file("config", name, flag_values=values)
   given = [
     "launch.py",
+    f"--config={name}",
     "--config.study.networks=U1,UMD",
     "--config.ensemble.members=runs/u1, runs/umd",
     "--config.data.channels=T2w",
     "--config.study.ensembles=MINE=U1+UMD",
   ]
   monkeypatch.setattr(sys, "argv", given)  # it looks for its fields there
+  config_flags.DEFINE_config_file("config", None, flag_values=values)
   values(given)
   config = values.config
   config_lib.split_lists(config)
