@@ -118,7 +118,8 @@ def _evaluation() -> dict[str, Any]:
 def _ensemble() -> dict[str, Any]:
   """Paper 000, sections 4.2 and 5.4."""
   return dict(
-    members=(),  # mode ensemble: folders of the finished runs to combine
+    # The first four are of mode ensemble; a study has its own lists.
+    members=(),  # folders of the finished runs to combine
     name="",  # in tables and folders; empty: the members' names
     method="arithmetic",  # or geometric, or NAD NCD NSD TAD TCD TSD
     weights=(),  # of the members in an averaging; empty: equal

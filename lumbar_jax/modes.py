@@ -13,6 +13,7 @@ from lumbar_jax.ensembles.weights import fold_scorers
 from lumbar_jax.errors import InputError, did_you_mean
 from lumbar_jax.evaluation import tables
 from lumbar_jax.evaluation.results import AVERAGED, MEAN, Results
+from lumbar_jax.evaluation.statistics import bootstrap_options
 from lumbar_jax.files import read_json
 from lumbar_jax.runs import Run, load_run, open_run
 
@@ -83,7 +84,7 @@ def _show(run: Run, results: Results) -> None:
     else f"the data in {run.config.data.root or run.config.data.manifest}"
   )
   for row in dict.fromkeys((MEAN, fold)):
-    text = tables.format_table(results, row, **stages.bootstrap(run))
+    text = tables.format_table(results, row, **bootstrap_options(run.config))
     logging.info("on %s\n%s", kind, text)
   best = {
     row["labelling"]: row["iou"]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from lumbar_jax.data.pipeline import PatchSource
+from lumbar_jax.data.pipeline import PatchSource, Sources
 from lumbar_jax.data.prepare import PreparedStudy, prepare_studies
 from lumbar_jax.data.sources import find_studies
 from lumbar_jax.data.splits import Splits
@@ -22,6 +22,7 @@ from lumbar_jax.evaluation import surface_table, tables
 from lumbar_jax.evaluation.evaluate import (
   collect_thresholds,
   evaluate_studies,
+  patching,
 )
 from lumbar_jax.evaluation.labelling import (
   ThresholdCounts,
@@ -30,6 +31,7 @@ from lumbar_jax.evaluation.labelling import (
 )
 from lumbar_jax.evaluation.results import AVERAGED, Results
 from lumbar_jax.evaluation.scorers import Scorer
+from lumbar_jax.evaluation.statistics import bootstrap_options
 from lumbar_jax.progress import Progress
 from lumbar_jax.runs import Run, begin_run, locked, record_environment
 from lumbar_jax.training.engine import Engine, make_engine
@@ -132,9 +134,6 @@ def engine(run: Run) -> Engine:
   return make_engine(build_network(run), build_optimizer(run), run.config)
 
 
-Sources = tuple[PatchSource, PatchSource]  # training and validation patches
-
-
 def patch_sources(run: Run, data: Material, fold: int) -> Sources:
   """Returns a fold's training and validation patches."""
   size, stride = run.config.data.patch_size, run.config.data.patch_stride
@@ -171,23 +170,13 @@ def train_fold(run: Run, data: Material, fold: int, engine: Engine) -> None:
   )
 
 
-def patching(run: Run) -> dict[str, int]:
-  """Returns how a run's slices are cut and batched."""
-  data = run.config.data
-  return {
-    "patch_size": data.patch_size,
-    "patch_stride": data.patch_stride,
-    "batch_size": run.config.evaluation.batch_size,
-  }
-
-
 def tune_fold(
   run: Run, data: Material, fold: int, scorer: Scorer
 ) -> ThresholdCounts:
   """Tunes a fold's thresholds on its validation studies and stores them."""
   studies = data.of(data.splits.validation(fold))
   counts = collect_thresholds(
-    scorer, studies, run.scheme.num_classes, **patching(run)
+    scorer, studies, run.scheme.num_classes, **patching(run.config)
   )
   for number in counts.absent():
     logging.warning(
@@ -235,7 +224,7 @@ def _held_out(
     run.scheme,
     [read_thresholds(run.thresholds_path(f), run.scheme) for f in run.folds],
     read_thresholds(run.thresholds_path(), run.scheme),
-    **patching(run),
+    **patching(run.config),
     on_study=lambda study: progress.update(progress.done + 1, study.name),
     on_labels=keeper,
   )
@@ -254,7 +243,7 @@ def _out_of_fold(
       data.of(data.splits.validation(fold)),
       run.scheme,
       [read_thresholds(run.thresholds_path(fold), run.scheme)],
-      **patching(run),
+      **patching(run.config),
       folds=[str(fold)],
       on_study=lambda study: progress.update(progress.done + 1, study.name),
       on_labels=keeper,
@@ -287,7 +276,9 @@ def evaluate(
     work = _held_out if held_out else _out_of_fold
     results, maps = work(run, data, scorers, progress)
   surfaces = measure_surfaces(run, studies, maps)
-  tables.save(run.folder / "evaluation", results, **bootstrap(run))
+  tables.save(
+    run.folder / "evaluation", results, **bootstrap_options(run.config)
+  )
   surface_table.write(run.folder / "evaluation", surfaces)
   return results, maps
 
@@ -300,14 +291,6 @@ def measure_surfaces(
   if not tolerance_mm:
     return []
   return surface_table.measure(studies, maps, run.scheme, tolerance_mm)
-
-
-def bootstrap(run: Run) -> dict[str, int]:
-  """Returns how a run's intervals are drawn."""
-  return {
-    "num_samples": run.config.evaluation.num_bootstrap,
-    "seed": run.config.seed,
-  }
 
 
 def predictions_folder(run: Run) -> Path:

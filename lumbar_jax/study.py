@@ -22,7 +22,7 @@ from lumbar_jax.combine import finished, make_ensemble, train_all_heads
 from lumbar_jax.data.splits_file import read_splits
 from lumbar_jax.ensembles import assess, tuning
 from lumbar_jax.ensembles.folder import Member
-from lumbar_jax.ensembles.model import Model
+from lumbar_jax.ensembles.model import Model, single
 from lumbar_jax.ensembles.weights import Weights
 from lumbar_jax.errors import InputError
 from lumbar_jax.evaluation.results import Results
@@ -56,7 +56,7 @@ class Study:
 
   def singles(self) -> list[Model]:
     """Returns every network as a model."""
-    return [Model(m.name, m.run, (m,)) for m in self.members]
+    return [single(member.run) for member in self.members]
 
   def models(self) -> list[Model]:
     """Returns the networks, the ensembles and the ablations."""

@@ -52,6 +52,9 @@ class PatchSource:
     }
 
 
+Sources = tuple[PatchSource, PatchSource]  # training and validation patches
+
+
 def _read(dataset: grain.MapDataset, num_workers: int):
   options = grain.ReadOptions(
     num_threads=num_workers, prefetch_buffer_size=max(4, 2 * num_workers)

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from lumbar_jax.ensembles.model import Model
-from lumbar_jax.ensembles.tuning import all_folds, patching, take_turns
+from lumbar_jax.ensembles.tuning import all_folds, take_turns
 from lumbar_jax.ensembles.weights import Weights, make_pool
 from lumbar_jax.errors import InputError
 from lumbar_jax.evaluation import tables
-from lumbar_jax.evaluation.evaluate import count_slices
+from lumbar_jax.evaluation.evaluate import count_slices, patching
 from lumbar_jax.evaluation.labelling import read_thresholds
 from lumbar_jax.evaluation.results import (
   AVERAGED,
@@ -25,6 +25,7 @@ from lumbar_jax.evaluation.results import (
   load_counts,
   save_counts,
 )
+from lumbar_jax.evaluation.statistics import bootstrap_options
 from lumbar_jax.files import atomic_path, digest, read_json, write_json
 from lumbar_jax.progress import Progress
 
@@ -133,7 +134,7 @@ class _Record:
     """Takes up what an earlier evaluation of the same weights has counted."""
     self.model, self.labelling = model, labelling
     self._folder = model.run.folder / "evaluation"
-    self._file, self._key = self._folder / "model.json", key
+    self._file = self._folder / "model.json"
     self.results = Results(model.run.scheme)
     self._state = {"model": key, "labelling": labelling, "complete": False}
     if self._file.is_file():
@@ -166,12 +167,7 @@ class _Record:
     """Writes the tables, unless they are there."""
     if self._state["complete"]:
       return
-    tables.save(
-      self._folder,
-      self.results,
-      num_samples=config.evaluation.num_bootstrap,
-      seed=config.seed,
-    )
+    tables.save(self._folder, self.results, **bootstrap_options(config))
     self._state = {**self._state, "complete": True}
     write_json(self._file, self._state)
 
@@ -198,7 +194,7 @@ def _study_names(part: Part) -> list[str]:
 
 
 def _walk(record, scorers, study, part: Part, weights, config):
-  """Counts a study for one model, pausing after each slice."""
+  """Counts a study for one model, pausing after each batch."""
   model, counts = record.model, {}
   run, scheme = model.run, model.run.scheme
   limits = {

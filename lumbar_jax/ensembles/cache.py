@@ -13,7 +13,12 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from lumbar_jax.data.pipeline import HostBatch, PatchSource, eval_batches
+from lumbar_jax.data.pipeline import (
+  HostBatch,
+  PatchSource,
+  Sources,
+  eval_batches,
+)
 from lumbar_jax.ensembles.model import Model, merged_width
 from lumbar_jax.ensembles.pool import MemberPool, merged_input
 from lumbar_jax.files import atomic_path
@@ -44,7 +49,7 @@ def write_caches(
   models: Sequence[Model],
   fold: int,
   pool: MemberPool,
-  sources: tuple[PatchSource, PatchSource],
+  sources: Sources,
   config: Any,
 ) -> Mapping[str, tuple[CachedPatches, CachedPatches]]:
   """Computes what some meta-learners see of a fold, in one pass.

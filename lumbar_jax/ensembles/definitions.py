@@ -130,20 +130,6 @@ def _check_weights(ensemble: Ensemble, title: str) -> None:
     )
 
 
-def named(name: str, method: str, weights: Sequence[float] = ()) -> Ensemble:
-  """Returns an ensemble of Table 4 by its name.
-
-  Raises:
-    InputError: no such name or method.
-  """
-  if name not in TABLE_4:
-    raise InputError(
-      f"unknown ensemble {name!r}",
-      did_you_mean(name, TABLE_4) + f"there are {', '.join(TABLE_4)}",
-    )
-  return check(Ensemble(name, TABLE_4[name], method, tuple(weights)))
-
-
 def custom_name(members: Sequence[str]) -> str:
   """Returns a name for a list of members: a folder can be called so."""
   text = "+".join(members)

@@ -15,7 +15,7 @@ from lumbar_jax.ensembles.model import Model, merged_width
 from lumbar_jax.ensembles.pool import MemberPool, merged_input
 from lumbar_jax.ensembles.stacking import StackingHead
 from lumbar_jax.training import sharding
-from lumbar_jax.training.engine import Engine
+from lumbar_jax.training.engine import Engine, abstract_state
 from lumbar_jax.training.losses import make_loss
 from lumbar_jax.training.optimizers import make_optimizer
 from lumbar_jax.training.state import create_state
@@ -87,36 +87,24 @@ def make_stacking_engine(
   augment = _augmenter(tuple(config.augmentation.items()))
   optimizer = make_optimizer(settings.optimizer, settings.learning_rate)
   mesh = one_device()
-  whole = sharding.replicated(mesh)
 
   def create(key, seed):
     return create_state(head, optimizer, key, seed, (1, 1, width))
 
-  abstract = jax.tree.map(
-    lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole),
-    jax.eval_shape(create, jax.random.key(0), 0),
-  )
-  merged = functools.partial(_merged, model, fold, pool)
+  def merged(images):
+    return merged_input(pool, model.ensemble, model.keys(fold), images)
 
   def train_step(state, batch):
-    if pool is not None:
-      images, labels = augment(state.seed, state.step, batch)
-      batch = {"images": merged(images), "labels": labels}
-    return train(state, batch)
+    images, labels = augment(state.seed, state.step, batch)
+    return train(state, {"images": merged(images), "labels": labels})
 
   def eval_step(variables, batch):
     return evaluate(variables, {**batch, "images": merged(batch["images"])})
 
   return Engine(
     mesh,
-    jax.jit(create, out_shardings=whole),
-    train_step,
-    eval_step,
-    abstract,
+    jax.jit(create, out_shardings=sharding.replicated(mesh)),
+    train_step if pool is not None else train,
+    eval_step if pool is not None else evaluate,
+    abstract_state(create, mesh),
   )
-
-
-def _merged(model: Model, fold: int, pool: MemberPool | None, images):
-  if pool is None:
-    return images
-  return merged_input(pool, model.ensemble, model.keys(fold), images)

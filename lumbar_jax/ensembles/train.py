@@ -3,26 +3,24 @@
 Each meta-learner has its own trainer, checkpoints and best epoch, and goes
 through the same batches with the same augmentation (their random streams have
 the seed and the fold in them, not the ensemble; they are not the networks' own,
-which have fitted what those show). So trainers that take turns
-batch by batch find the members' outputs in the pool's memory, and every one of
-them learns bit for bit what it would have learnt alone.
+which have fitted what those show). So trainers that take turns batch by batch
+find the members' outputs in the pool's memory, and every one of them learns bit
+for bit what it would have learnt alone.
 """
 
 import contextlib
 from collections.abc import Sequence
 from typing import Any
 
-from lumbar_jax.data.pipeline import PatchSource
+from lumbar_jax.data.pipeline import Sources
 from lumbar_jax.ensembles.cache import write_caches
 from lumbar_jax.ensembles.engine import make_stacking_engine
 from lumbar_jax.ensembles.model import Model
 from lumbar_jax.ensembles.weights import Weights, make_pool
 from lumbar_jax.runs import locked
 from lumbar_jax.training.loop import FoldTrainer
-from lumbar_jax.training.position import Position
 
 SETTINGS = ("hidden", "num_epochs", "optimizer", "learning_rate", "cached")
-Sources = tuple[PatchSource, PatchSource]  # training and validation patches
 _END = object()
 
 
@@ -49,7 +47,7 @@ def train_heads(
   sources: Sources,
   config: Any,
   weights: Weights,
-) -> dict[str, Position]:
+) -> None:
   """Trains a fold's meta-learners from where each was left.
 
   Args:
@@ -58,9 +56,6 @@ def train_heads(
     sources: training and validation patches.
     config: augmentation, batch size, loss, seed, and `ensemble.batching`.
     weights: remembers the members' digests.
-
-  Returns:
-    {title: where its training ended}.
 
   Raises:
     InputError: a member lacks the fold or was trained anew; features that
@@ -89,8 +84,6 @@ def train_heads(
     for entry in kept.values():
       for part in entry:
         part.delete()
-    names = [model.title for model in models]
-    return dict(zip(names, [t.position for t in trainers], strict=True))
 
 
 def _take_turns(trainers: Sequence[FoldTrainer]) -> None:

@@ -1,6 +1,6 @@
 """Tuning the thresholds of many models at once, on shared forward passes.
 
-Models go through a study slice by slice in turns, so that each network is
+Models go through a study batch by batch in turns, so that each network is
 computed once a batch however many ensembles it is in. Thresholds are kept fold
 by fold, bound to the weights by a digest.
 """
@@ -14,7 +14,7 @@ from absl import logging
 from lumbar_jax.ensembles.model import Model
 from lumbar_jax.ensembles.weights import Weights, make_pool
 from lumbar_jax.errors import InputError
-from lumbar_jax.evaluation.evaluate import threshold_slices
+from lumbar_jax.evaluation.evaluate import patching, threshold_slices
 from lumbar_jax.evaluation.labelling import ThresholdCounts, write_thresholds
 from lumbar_jax.files import atomic_path, digest, read_json
 from lumbar_jax.progress import Progress
@@ -133,12 +133,3 @@ def validation_iou(model: Model, folds: Sequence[int]) -> float:
   best = counts.iou().max(axis=-1)[1:]
   present = counts.counts[1:, 1].sum(-1) > 0
   return float(best[present].mean())
-
-
-def patching(config: Any) -> dict[str, int]:
-  """Returns how slices are cut and batched."""
-  return {
-    "patch_size": config.data.patch_size,
-    "patch_stride": config.data.patch_stride,
-    "batch_size": config.evaluation.batch_size,
-  }

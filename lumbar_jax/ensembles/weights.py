@@ -15,7 +15,7 @@ from lumbar_jax.ensembles.model import Model, check_trained, load_model
 from lumbar_jax.ensembles.pool import MemberPool
 from lumbar_jax.evaluation import scorers
 from lumbar_jax.evaluation.scorers import Scorer
-from lumbar_jax.files import digest
+from lumbar_jax.files import digest, read_json
 from lumbar_jax.runs import ENSEMBLE_FILE, Run
 from lumbar_jax.training.networks import load_fold
 
@@ -140,7 +140,7 @@ def _check_weights(
   path = model.run.folder / ENSEMBLE_FILE
   if model.ensemble is None or not path.is_file():
     return
-  _, _, content = folder_lib.read(model.run.folder)
+  content = read_json(path)
   for entry, member in zip(content["members"], model.members, strict=True):
     for fold in folds:
       if entry["weights"][fold] != weights.digest(member, fold):

@@ -5,7 +5,7 @@ averaged scores are counted from that pass, slice by slice.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -39,6 +39,15 @@ class Study(Protocol):
 
 # (study, slice number, (fold or "averaged", labelling), labels [H W] uint8)
 OnLabels = Callable[[Study, int, tuple[str, str], np.ndarray], None]
+
+
+def patching(config: Any) -> dict[str, int]:
+  """Returns how slices are cut and batched: what functions here ask for."""
+  return {
+    "patch_size": config.data.patch_size,
+    "patch_stride": config.data.patch_stride,
+    "batch_size": config.evaluation.batch_size,
+  }
 
 
 def _native_scores(

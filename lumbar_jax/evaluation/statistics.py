@@ -6,7 +6,7 @@ the metric from the sum, exactly as the reported number is.
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -95,3 +95,11 @@ def bootstrap(
   tail = (1 - level) / 2
   low, high = percentile(values, tail), percentile(values, 1 - tail)
   return Interval(low, high, num_patients)
+
+
+def bootstrap_options(config: Any) -> dict[str, int]:
+  """Returns how a config wants intervals drawn: arguments of `bootstrap`."""
+  return {
+    "num_samples": config.evaluation.num_bootstrap,
+    "seed": config.seed,
+  }

@@ -8,6 +8,7 @@ import numpy as np
 from absl import logging
 
 from lumbar_jax.evaluation.results import Results
+from lumbar_jax.evaluation.statistics import bootstrap_options
 from lumbar_jax.runs import Run
 
 
@@ -89,6 +90,4 @@ class Found:
   @property
   def bootstrap(self) -> dict[str, int]:
     """How intervals are drawn."""
-    config = self.run.config
-    samples = config.evaluation.num_bootstrap
-    return {"num_samples": samples, "seed": config.seed}
+    return bootstrap_options(self.run.config)

@@ -58,10 +58,6 @@ def make_engine(
   def create(key, seed):
     return create_state(net, optimizer, key, seed, (size, size, channels))
 
-  shapes = jax.eval_shape(create, jax.random.key(0), 0)
-  abstract = jax.tree.map(
-    lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole), shapes
-  )
   loss = make_loss(config.training)
   step = make_train_step(net, optimizer, loss, config.augmentation)
   return Engine(
@@ -69,5 +65,14 @@ def make_engine(
     jax.jit(create, out_shardings=whole),
     sharding.jit_train_step(step, mesh),
     sharding.jit_eval_step(make_eval_step(net, loss), mesh),
-    abstract,
+    abstract_state(create, mesh),
+  )
+
+
+def abstract_state(create: Callable[..., TrainState], mesh: Mesh) -> TrainState:
+  """Returns shapes, types and shardings of what `create` makes on a mesh."""
+  whole = sharding.replicated(mesh)
+  return jax.tree.map(
+    lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole),
+    jax.eval_shape(create, jax.random.key(0), 0),
   )

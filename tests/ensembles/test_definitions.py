@@ -47,8 +47,3 @@ def test_leaving_a_member_out_keeps_order_and_weights():
 def test_bad_ensembles_are_refused(ensemble, words):
   with pytest.raises(InputError, match=words):
     definitions.check(ensemble)
-
-
-def test_an_unknown_name_of_table_4_is_refused():
-  with pytest.raises(InputError, match="E14"):
-    definitions.named("E14", "NAD")
