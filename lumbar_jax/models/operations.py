@@ -30,6 +30,15 @@ def _upsample(kernel) -> Window:
   return Window(2, pad=1, upsampling=2)
 
 
+def _pointwise_conv(kernel) -> Window:
+  del kernel
+  return Window(1)
+
+
+def _same_conv(kernel) -> Window:
+  return Window(kernel[0], pad=kernel[0] // 2)
+
+
 def _transposed_conv(kernel) -> Window:
   return Window(kernel[0], pad=kernel[0] - 1, upsampling=2)
 
@@ -43,8 +52,11 @@ def _upsampling_conv(kernel) -> Window:
 LAYERS = {
   "max_pool": _max_pool,
   "upsample": _upsample,
+  "pointwise_conv": _pointwise_conv,
   "transposed_conv": _transposed_conv,
+  "unfolded_conv": _same_conv,
   "upsampling_conv": _upsampling_conv,
+  "winograd_conv": _same_conv,
 }
 
 
