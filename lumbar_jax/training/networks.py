@@ -11,6 +11,7 @@ import optax
 
 from lumbar_jax import models
 from lumbar_jax.errors import InputError
+from lumbar_jax.models.inference import FoldedNetwork, fold
 from lumbar_jax.runs import Run, load_run
 from lumbar_jax.training.checkpoints import load_best
 from lumbar_jax.training.optimizers import make_optimizer
@@ -69,6 +70,21 @@ def load_fold(run: Run, fold: int) -> tuple[nn.Module, dict[str, Any]]:
   shapes = abstract_variables(net, data.patch_size, len(data.channels))
   variables, _ = load_best(folder, shapes)
   return net, variables
+
+
+def for_inference(
+  run: Run, net: nn.Module, variables: dict[str, Any]
+) -> tuple[FoldedNetwork, dict[str, Any]]:
+  """Returns a run's network and variables in the form that is quick to apply.
+
+  Args:
+    run: whose patches they will see.
+    net: the network.
+    variables: as `load_fold` returns them.
+  """
+  data = run.config.data
+  size, channels = data.patch_size, len(data.channels)
+  return fold(net, variables, (1, size, size, channels))
 
 
 def transfer(fresh: Any, trained: Any, path: Path) -> Any:
