@@ -49,6 +49,12 @@ _OUTPUT = flags.DEFINE_string("output", None, "predict: folder to write to")
 _PROBABILITIES = flags.DEFINE_bool(
   "probabilities", False, "predict: write the scores of all classes too"
 )
+_WHOLE_SLICE = flags.DEFINE_bool(
+  "whole_slice",
+  False,
+  "predict: slices in one pass instead of overlapping patches: quicker, other "
+  "scores",
+)
 _OVERWRITE = flags.DEFINE_bool(
   "overwrite", False, "predict: do again what is there already"
 )
@@ -80,6 +86,7 @@ def main(argv: list[str]) -> None:
     input=_path(_INPUT),
     output=_path(_OUTPUT),
     probabilities=_PROBABILITIES.value,
+    whole_slice=_WHOLE_SLICE.value,
     overwrite=_OVERWRITE.value,
     stage=_STAGE.value,
   )

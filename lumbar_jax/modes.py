@@ -30,6 +30,7 @@ class Options:
     input: what to predict.
     output: where predictions go.
     probabilities: whether to write scores beside the labels.
+    whole_slice: whether slices are predicted in one pass.
     overwrite: whether to predict again what is there.
     stage: one stage of a study, or None for all.
   """
@@ -41,6 +42,7 @@ class Options:
   input: Path | None = None
   output: Path | None = None
   probabilities: bool = False
+  whole_slice: bool = False
   overwrite: bool = False
   stage: str | None = None
 
@@ -170,6 +172,7 @@ def predict(options: Options) -> None:
     fold=options.fold,
     labelling=options.labelling,
     probabilities=options.probabilities,
+    whole_slice=options.whole_slice,
     overwrite=options.overwrite,
   )
   predict_lib.check_failures(results, options.output)

@@ -200,6 +200,8 @@ def predict(
   run_folder: str | Path,
   input: str | Path,
   output: str | Path,
+  *,
+  whole_slice: bool = False,
   **options: Any,
 ) -> list[Prediction]:
   """Segments what a path stands for (`inputs`) with the run of a folder.
@@ -208,6 +210,7 @@ def predict(
     run_folder: the workdir of a finished run.
     input: a file, folder, tree or manifest.
     output: folder of the results.
+    whole_slice: whole slices in one pass, however the run was evaluated.
     **options: fold, labelling, probabilities, overwrite, overlays, on_study of
       `predict_studies`.
 
@@ -218,6 +221,7 @@ def predict(
     InputError: as `predict_studies`, or nothing to predict at `input`.
   """
   run = load_run(run_folder)
+  run.config.evaluation.whole_slice |= whole_slice
   found = find_inputs(input, run.config.data.channels)
   failures = []
   for finding in found.findings:
