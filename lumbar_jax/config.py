@@ -98,6 +98,10 @@ def _training() -> dict[str, Any]:
     dtype="float32",  # or bfloat16: what convolutions compute in
     cross_entropy=1.0,  # weight of categorical cross-entropy
     dice=0.0,  # weight of the soft Dice loss
+    dice_smoothing=1e-6,  # added above and below each class's fraction
+    dice_absent=False,  # whether classes that a batch lacks are in its mean
+    structure=0.0,  # weight of Inf-Net's loss: rims count more, and IoU
+    auxiliary=1.0,  # factor of the network's own losses of auxiliary outputs
     class_weights=(),  # of the cross-entropy; empty: all 1
     init_from="",  # folder of a run whose weights to start from
     checkpoint_every_steps=500,  # besides the end of each epoch
@@ -256,6 +260,9 @@ _RULES = (
   _Rule("training.dtype", allowed=("float32", "bfloat16")),
   _Rule("training.cross_entropy", low=0),
   _Rule("training.dice", low=0),
+  _Rule("training.dice_smoothing", low=1e-12),
+  _Rule("training.structure", low=0),
+  _Rule("training.auxiliary", low=0),
   _Rule("training.checkpoint_every_steps", low=0),
   _Rule("evaluation.batch_size", low=1),
   _Rule("evaluation.num_bootstrap", low=0),
@@ -317,8 +324,9 @@ def validate(config: ml_collections.ConfigDict) -> None:
       f"config.augmentation.zoom is {(low, high)!r}",
       "give (smallest, largest) with 0 < smallest <= largest",
     )
-  if config.training.cross_entropy + config.training.dice <= 0:
+  losses = ("cross_entropy", "dice", "structure")
+  if not any(config.training[name] for name in losses):
     raise InputError(
-      "config.training.cross_entropy and config.training.dice are both 0",
+      "config.training.cross_entropy, dice and structure are all 0",
       "give one of them a positive weight",
     )

@@ -50,6 +50,9 @@ BAD = (
   ("training.dtype", "float16", "did you mean"),
   ("training.cross_entropy", -1.0, "between 0 and inf"),
   ("training.dice", -1.0, "between 0 and inf"),
+  ("training.dice_smoothing", 0.0, "between 1e-12 and inf"),
+  ("training.structure", -1.0, "between 0 and inf"),
+  ("training.auxiliary", -1.0, "between 0 and inf"),
   ("training.checkpoint_every_steps", -1, "between 0 and inf"),
   ("evaluation.batch_size", 0, "between 1 and inf"),
   ("evaluation.num_bootstrap", -1, "between 0 and inf"),
@@ -106,7 +109,7 @@ def test_not_a_number_is_refused():
 def test_no_loss_at_all_is_refused():
   config = config_lib.default()
   config.training.update(cross_entropy=0.0, dice=0.0)
-  with pytest.raises(InputError, match="both 0"):
+  with pytest.raises(InputError, match="all 0"):
     config_lib.validate(config)
 
 

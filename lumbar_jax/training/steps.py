@@ -11,6 +11,8 @@ from flax import struct
 
 from lumbar_jax import metrics
 from lumbar_jax.data import augmentation
+from lumbar_jax.models.auxiliary import declared
+from lumbar_jax.training.auxiliary import auxiliary_loss
 from lumbar_jax.training.losses import valid_pixels
 from lumbar_jax.training.state import TrainState
 
@@ -22,7 +24,8 @@ class StepSums:
   """What a step adds to the epoch's figures.
 
   Attributes:
-    loss: mean loss of the batch, float32.
+    loss: mean loss of the batch's logits, float32; auxiliary losses are not in
+      it, so that it can be compared with an evaluation's.
     num_pixels: pixels that count, float32.
     confusion: [k k] int32 counts, rows are the truth.
     update_norm: L2 norm of the parameters' update, 0 in an evaluation.
@@ -79,6 +82,7 @@ def make_train_step(
   optimizer: optax.GradientTransformation,
   loss_fn: Callable[[jax.Array, jax.Array], jax.Array],
   augment: Any,
+  auxiliary_weight: float = 1.0,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, StepSums]]:
   """Returns the pure step (state, batch) -> (state, sums).
 
@@ -90,7 +94,10 @@ def make_train_step(
     optimizer: its optimizer.
     loss_fn: (logits, labels) -> scalar.
     augment: `config.augmentation`, or None for none.
+    auxiliary_weight: factor of the losses that the network declares of its
+      auxiliary outputs (see `models.auxiliary`), beside the logits' own.
   """
+  further = declared(net) if auxiliary_weight else {}
 
   def train_step(state: TrainState, batch: Batch):
     images, labels = augment_batch(state.seed, state.step, batch, augment)
@@ -104,11 +111,16 @@ def make_train_step(
         mutable=list(state.collections),
         rngs={"dropout": drop},
       )
-      loss = loss_fn(outputs.logits, labels)
-      return loss, (outputs.logits, collections)
+      total = loss = loss_fn(outputs.logits, labels)
+      if further:
+        k = outputs.logits.shape[-1]
+        total += auxiliary_weight * auxiliary_loss(
+          further, outputs.auxiliary, labels, k, loss_fn
+        )
+      return total, (loss, outputs.logits, collections)
 
     grad_fn = jax.value_and_grad(objective, has_aux=True)
-    (loss, (logits, collections)), grads = grad_fn(state.params)
+    (_, (loss, logits, collections)), grads = grad_fn(state.params)
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     new = state.replace(
