@@ -40,7 +40,7 @@ def _data() -> dict[str, Any]:
     root="",  # folder of the data set (mids), or of the phantom to be made
     manifest="",  # TSV of source=manifest
     masks="manual_masks",  # the one derivative that truth is read from
-    scheme="midas12",  # a name in anatomy.py, or the path of a dseg.tsv
+    scheme="midas12",  # a name in anatomy/, or the path of a dseg.tsv
     # {name in the masks' scheme: name in ours, or "ignore"}
     remap=ml_collections.ConfigDict(),
     channels=("T2w", "T1w"),  # the first one is the reference grid
