@@ -16,6 +16,7 @@ MODES = (
   *("ensemble", "study", "summary"),
 )
 CHANNELS = ("T2w", "T1w")
+SOURCES = ("mids", "manifest", "phantom", "mrspineseg")
 
 # A run's folder may be continued with another value of these; every other
 # field shapes the results, and a change of it is refused.
@@ -36,8 +37,8 @@ FREE_SECTIONS = ("ensemble.", "study.")
 
 def _data() -> dict[str, Any]:
   return dict(
-    source="mids",  # mids, manifest or phantom
-    root="",  # folder of the data set (mids), or of the phantom to be made
+    source="mids",  # mids, manifest, phantom or mrspineseg
+    root="",  # folder of the data set, or of the phantom to be made
     manifest="",  # TSV of source=manifest
     masks="manual_masks",  # the one derivative that truth is read from
     scheme="midas12",  # a name in anatomy/, or the path of a dseg.tsv
@@ -56,7 +57,7 @@ def _data() -> dict[str, Any]:
     cache="",  # prepared studies; empty: WORKDIR/cache
     num_workers=2,  # threads that read patches ahead
     phantom=dict(
-      preset="demo",  # tiny, demo or paper
+      preset="demo",  # tiny, demo, paper; tall, tall_tiny: up to T9
       num_patients=0,  # 0: the preset's
       num_unlabelled=0,  # the last patients' masks are withheld
       seed=0,
@@ -235,7 +236,7 @@ class _Rule:
 
 _RULES = (
   _Rule("mode", allowed=MODES),
-  _Rule("data.source", allowed=("mids", "manifest", "phantom")),
+  _Rule("data.source", allowed=SOURCES),
   _Rule("data.phantom.num_patients", low=0),
   _Rule("data.phantom.num_unlabelled", low=0),
   _Rule("data.registration", allowed=("affine", "rigid", "none")),

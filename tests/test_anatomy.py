@@ -28,7 +28,7 @@ def test_midas12_is_table_6_in_order():
   assert MIDAS12.num_classes == 12
 
 
-# The MRSpineSeg challenge's own list (label values 0 to 19); paper 002, Table 2.
+# The MRSpineSeg challenge's list of its label values; paper 002, Table 2.
 CHALLENGE = (
   *("Background", "S", "L5", "L4", "L3", "L2", "L1", "T12", "T11", "T10", "T9"),
   *("L5/S", "L4/L5", "L3/L4", "L2/L3", "L1/L2", "T12/L1", "T11/T12"),
@@ -78,7 +78,7 @@ def test_the_phantom_maps_into_mrspineseg():
 
 
 def test_vertebrae_without_a_level_have_no_class_in_mrspineseg():
-  with pytest.raises(InputError, match="'Vertebra' .* no counterpart"):
+  with pytest.raises(InputError, match=r"'Vertebra' .* no counterpart"):
     MRSPINESEG.lookup(SPIDER)
 
 
