@@ -33,7 +33,9 @@ BAD = (
   ("data.patch_stride", 0, "between 1 and inf"),
   ("data.test_fraction", 0.95, "between 0 and 0.9"),
   ("data.test_fraction", -0.1, "between 0 and 0.9"),
-  ("data.num_folds", 1, "between 2 and inf"),
+  ("data.num_folds", 0, "between 1 and inf"),
+  ("data.validation_fraction", 1.0, "between 0 and 0.9"),
+  ("data.image_size", -1, "between 0 and inf"),
   ("data.num_workers", -1, "between 0 and inf"),
   ("augmentation.rotation_deg", 181.0, "between 0 and 180"),
   ("augmentation.zoom", (0.0, 1.0), "0 < smallest <= largest"),
@@ -103,6 +105,13 @@ def test_not_a_number_is_refused():
   config = config_lib.default()
   config.training.learning_rate = float("nan")
   with pytest.raises(InputError, match=r"learning_rate is nan"):
+    config_lib.validate(config)
+
+
+def test_two_resolutions_are_refused():
+  config = config_lib.default()
+  config.data.update(image_size=128, spacing_mm=0.5)
+  with pytest.raises(InputError, match=r"image_size is 128 .*spacing_mm 0\.5"):
     config_lib.validate(config)
 
 
