@@ -73,13 +73,23 @@ def _data() -> dict[str, Any]:
 
 
 def _augmentation() -> dict[str, Any]:
-  """Paper 000, section 5.1."""
+  """Paper 000, section 5.1; the artefacts are paper 002's, off by default."""
   return dict(
     rotation_deg=20.0,
     zoom=(0.5, 1.5),
     zoom_per_axis=True,  # as Keras draws it; False: one factor for both
     shift=0.1,  # of height and width
     flip=0.5,  # probability of a horizontal flip
+    # Artefacts; in brackets TorchIO's defaults.
+    noise=0.0,  # largest standard deviation (.25), of the scaled intensities
+    blur_mm=0.0,  # largest standard deviation, drawn for each axis (2)
+    motions=0,  # movements during the acquisition (2)
+    motion_deg=10.0,  # largest rotation
+    motion_mm=10.0,  # largest shift along each axis
+    ghosts=(0, 0),  # fewest and most (4, 10)
+    ghost_intensity=(0.5, 1.0),
+    ghost_restore=0.02,  # share of k-space, in its middle, without ghosts
+    artefact_probability=1.0,  # of each of the four kinds
   )
 
 
@@ -260,6 +270,13 @@ _RULES = (
   _Rule("augmentation.rotation_deg", low=0, high=180),
   _Rule("augmentation.shift", low=0, high=1),
   _Rule("augmentation.flip", low=0, high=1),
+  _Rule("augmentation.noise", low=0),
+  _Rule("augmentation.blur_mm", low=0),
+  _Rule("augmentation.motions", low=0, high=20),
+  _Rule("augmentation.motion_deg", low=0, high=180),
+  _Rule("augmentation.motion_mm", low=0),
+  _Rule("augmentation.ghost_restore", low=0, high=1),
+  _Rule("augmentation.artefact_probability", low=0, high=1),
   _Rule("model.width", low=1),
   _Rule("model.activation", allowed=("", "relu", "prelu")),
   _Rule("model.batchnorm_momentum", low=0, high=1),
@@ -310,6 +327,28 @@ def _check_network(config: ml_collections.ConfigDict) -> None:
     )
 
 
+def _check_augmentation(config: ml_collections.ConfigDict) -> None:
+  """Checks the fields that are ranges."""
+  low, high = config.zoom
+  if not 0 < low <= high:
+    raise InputError(
+      f"config.augmentation.zoom is {(low, high)!r}",
+      "give (smallest, largest) with 0 < smallest <= largest",
+    )
+  few, many = config.ghosts
+  if not (many == few == 0 or 1 <= few <= many):
+    raise InputError(
+      f"config.augmentation.ghosts is {(few, many)!r}",
+      "give (fewest, most) with 1 <= fewest <= most, or (0, 0) for none",
+    )
+  low, high = config.ghost_intensity
+  if not 0 <= low <= high <= 1:
+    raise InputError(
+      f"config.augmentation.ghost_intensity is {(low, high)!r}",
+      "give (least, most) with 0 <= least <= most <= 1",
+    )
+
+
 def validate(config: ml_collections.ConfigDict) -> None:
   """Checks values that the types cannot.
 
@@ -334,12 +373,7 @@ def validate(config: ml_collections.ConfigDict) -> None:
       f"config.data.spacing_mm {data.spacing_mm:g}",
       "give one of them: both say what resolution to train at",
     )
-  low, high = config.augmentation.zoom
-  if not 0 < low <= high:
-    raise InputError(
-      f"config.augmentation.zoom is {(low, high)!r}",
-      "give (smallest, largest) with 0 < smallest <= largest",
-    )
+  _check_augmentation(config.augmentation)
   losses = ("cross_entropy", "dice", "structure")
   if not any(config.training[name] for name in losses):
     raise InputError(

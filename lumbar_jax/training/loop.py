@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from lumbar_jax.anatomy import Scheme
+from lumbar_jax.data import artefacts
 from lumbar_jax.data.pipeline import PatchSource, eval_batches, train_batches
 from lumbar_jax.errors import InputError
 from lumbar_jax.progress import Progress
@@ -152,6 +153,8 @@ class FoldTrainer:
     every = config.training.checkpoint_every_steps
     for step, batch in enumerate(batches, start=first + 1):
       studies = batch.pop("studies")
+      if artefacts.wanted(config.augmentation):
+        batch["spacing_mm"] = self._train.spacing_mm(studies)
       batch = sharding.put_batch(batch, self._engine.mesh)
       self.state, sums = self._engine.train_step(self.state, batch)
       pending.append((step, studies, sums))

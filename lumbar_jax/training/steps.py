@@ -1,5 +1,6 @@
 """Pure training and evaluation steps."""
 
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -10,13 +11,15 @@ import optax
 from flax import struct
 
 from lumbar_jax import metrics
-from lumbar_jax.data import augmentation
+from lumbar_jax.data import artefacts, augmentation
 from lumbar_jax.models.auxiliary import declared
 from lumbar_jax.training.auxiliary import auxiliary_loss
 from lumbar_jax.training.losses import valid_pixels
 from lumbar_jax.training.state import TrainState
 
-Batch = dict[str, jax.Array]  # images [b h w c], labels [b h w]
+# images [b h w c], labels [b h w]; spacing_mm [b 2] where artefacts are drawn
+Batch = dict[str, jax.Array]
+_ARTEFACTS = zlib.crc32(b"artefacts")  # of their keys, whatever else is drawn
 
 
 @struct.dataclass
@@ -67,14 +70,21 @@ def augment_batch(
   Args:
     seed: the state's.
     step: the state's.
-    batch: images [b h w c] and labels [b h w].
+    batch: see `Batch`.
     augment: `config.augmentation`, or None to take them as they are.
   """
   images, labels = batch["images"], batch["labels"]
   if augment is None:
     return images, labels
-  affine = augmentation.sample(_keys(seed, step)[0], images.shape, augment)
-  return augmentation.apply(images, labels, affine)
+  key = _keys(seed, step)[0]
+  if not augmentation.is_identity(augment):
+    affine = augmentation.sample(key, images.shape, augment)
+    images, labels = augmentation.apply(images, labels, affine)
+  if artefacts.wanted(augment):
+    key = jax.random.fold_in(key, _ARTEFACTS)
+    drawn = artefacts.sample(key, images.shape, augment)
+    images = artefacts.apply(images, drawn, batch["spacing_mm"])
+  return images, labels
 
 
 def make_train_step(
