@@ -122,6 +122,7 @@ def _training() -> dict[str, Any]:
     auxiliary=1.0,  # factor of the network's own losses of auxiliary outputs
     class_weights=(),  # of the cross-entropy; empty: all 1
     init_from="",  # folder of a run whose weights to start from
+    best_by="accuracy",  # or iou: what the best epoch has most of, validated
     checkpoint_every_steps=500,  # besides the end of each epoch
     tensorboard=True,
   )
@@ -290,6 +291,7 @@ _RULES = (
   _Rule("training.dice_smoothing", low=1e-12),
   _Rule("training.structure", low=0),
   _Rule("training.auxiliary", low=0),
+  _Rule("training.best_by", allowed=("accuracy", "iou")),
   _Rule("training.checkpoint_every_steps", low=0),
   _Rule("evaluation.batch_size", low=1),
   _Rule("evaluation.num_bootstrap", low=0),

@@ -171,8 +171,9 @@ def train_fold(run: Run, data: Material, fold: int, engine: Engine) -> None:
     )
     position = trainer.run()
   logging.info(
-    "fold %d: best validation accuracy %.4f in epoch %d",
-    *(fold, position.best_accuracy, position.best_epoch + 1),
+    "fold %d: best validation %s %.4f in epoch %d",
+    *(fold, run.config.training.best_by),
+    *(position.best_score, position.best_epoch + 1),
   )
 
 

@@ -12,7 +12,9 @@ from absl import flags
 from ml_collections import config_flags
 
 from lumbar_jax import config as config_lib
+from lumbar_jax.data import augmentation
 from lumbar_jax.errors import InputError
+from lumbar_jax.reports.paper_002 import paper_values
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = sorted((ROOT / "configs").glob("*.py"))
@@ -65,6 +67,7 @@ BAD = (
   ("training.dice_smoothing", 0.0, "between 1e-12 and inf"),
   ("training.structure", -1.0, "between 0 and inf"),
   ("training.auxiliary", -1.0, "between 0 and inf"),
+  ("training.best_by", "acuracy", "did you mean accuracy"),
   ("training.checkpoint_every_steps", -1, "between 0 and inf"),
   ("evaluation.batch_size", 0, "between 1 and inf"),
   ("evaluation.num_bootstrap", -1, "between 0 and inf"),
@@ -266,6 +269,36 @@ def test_the_networks_of_the_slides():
     assert not config.training.optimizer  # the topology's own
   with pytest.raises(InputError, match=r"'UQD'.*there are UAD, UVAD"):
     module.get_config("UQD")
+
+
+def test_the_recipe_of_the_review():
+  """Paper 002, section 4, and what TorchIO's transforms do by default."""
+  config = _import(ROOT / "configs" / "review.py").get_config("UMD")
+  assert config.model.name == "UMD"
+  data, training = config.data, config.training
+  assert (data.image_size, data.patch_size, data.patch_stride) == (880,) * 3
+  assert tuple(data.channels) == ("T2w",)
+  assert (data.num_folds, data.validation_fraction) == (1, 0.2)
+  assert data.test_fraction == 0
+  assert (training.optimizer, training.learning_rate) == ("adam", 5e-4)
+  assert (training.cross_entropy, training.dice) == (0, 1)
+  assert (training.dice_smoothing, training.dice_absent) == (1e-5, True)
+  drawn = config.augmentation
+  assert (drawn.noise, drawn.blur_mm, drawn.motions) == (0.25, 2, 2)
+  assert (drawn.motion_deg, drawn.motion_mm) == (10, 10)
+  assert (drawn.ghosts, drawn.ghost_intensity) == ((4, 10), (0.5, 1))
+  assert augmentation.is_identity(drawn)
+
+
+@pytest.mark.parametrize("variant", ["full", "tiny", "phantom"])
+def test_the_reviews_study_has_twelve_networks(variant):
+  config = _import(ROOT / "configs" / "review_study.py").get_config(variant)
+  config_lib.validate(config)
+  assert config.mode == "study"
+  assert len(set(config.study.networks)) == 12
+  named = {row["model"] for row in paper_values(1)}
+  assert set(config.study.networks) == named
+  assert (config.data.source == "phantom") == (variant != "full")
 
 
 def test_there_are_config_files():

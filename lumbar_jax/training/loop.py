@@ -217,10 +217,11 @@ class FoldTrainer:
   def _finish_epoch(self, scalars: dict[str, float]) -> None:
     """Saves the best weights if they are, then moves to the next epoch."""
     position = self.position
-    accuracy = scalars["val/accuracy"]
-    if accuracy > position.best_accuracy:
-      position.best_accuracy, position.best_epoch = accuracy, position.epoch
-      info = {"epoch": position.epoch, "val/accuracy": accuracy}
+    name = f"val/{self._config.training.best_by}"
+    score = 0.0 if np.isnan(scalars[name]) else scalars[name]
+    if score > position.best_score:
+      position.best_score, position.best_epoch = score, position.epoch
+      info = {"epoch": position.epoch, name: score}
       self._checkpoints.save_best(position.epoch, self.state.variables, info)
     position.epoch += 1
     self.place = (position.epoch, int(self.state.step), 0)
