@@ -33,11 +33,10 @@ _PICTURES = flags.DEFINE_bool("pictures", False, "draw Figure 18 too")
 _THEIRS = (
   "MRSpineSeg: 200\npatients, 40 of them validated on, T2w slices of 880 x 880."
 )
-_RULES = (
-  "Rules: pooled counts the pixels of all studies together; by slice averages\n"
-  "slices, and a class that is absent from both counts 1. So, it seems, did the\n"
-  "paper, whose values stand beside both."
-)
+_RULES = """\
+Rules: pooled counts the pixels of all studies together; by slice averages
+slices, and a class that is absent from both counts 1. So, it seems, did the
+paper, whose values stand beside both."""
 
 
 def tables(run: Run, labelling: str) -> str:

@@ -165,7 +165,7 @@ def run_script(folder, *flags):
     [sys.executable, SCRIPT, f"--workdir={folder}", *flags],
     capture_output=True,
     text=True,
-    timeout=120,
+    timeout=300,
     check=False,
   )
 
