@@ -16,6 +16,7 @@ MODES = (
   *("ensemble", "study", "summary"),
 )
 CHANNELS = ("T2w", "T1w")
+SOURCES = ("mids", "manifest", "phantom", "mrspineseg")
 
 # A run's folder may be continued with another value of these; every other
 # field shapes the results, and a change of it is refused.
@@ -36,27 +37,34 @@ FREE_SECTIONS = ("ensemble.", "study.")
 
 def _data() -> dict[str, Any]:
   return dict(
-    source="mids",  # mids, manifest or phantom
-    root="",  # folder of the data set (mids), or of the phantom to be made
+    source="mids",  # mids, manifest, phantom or mrspineseg
+    root="",  # folder of the data set, or of the phantom to be made
     manifest="",  # TSV of source=manifest
     masks="manual_masks",  # the one derivative that truth is read from
-    scheme="midas12",  # a name in anatomy.py, or the path of a dseg.tsv
+    scheme="midas12",  # a name in anatomy/, or the path of a dseg.tsv
     # {name in the masks' scheme: name in ours, or "ignore"}
     remap=ml_collections.ConfigDict(),
     channels=("T2w", "T1w"),  # the first one is the reference grid
     registration="affine",  # affine, rigid or none: other channels -> first
     registration_bound_mm=15.0,  # refuse a registration that moves more
-    normalisation="volume",  # volume or nonzero (voxels in the statistics)
+    # volume, nonzero (z-scores of all, or of the voxels that are not 0), or
+    # percentile (.5 to 99.5 become 0 to 1)
+    normalisation="volume",
     spacing_mm=0.0,  # in-plane spacing to train at; 0 keeps each study's own
+    image_size=0,  # or rows and columns that every slice is resampled to
     patch_size=256,  # D of paper 000
     patch_stride=192,  # S of paper 000
     test_fraction=0.2,
+    # With one fold, the best epoch is chosen on validation_fraction of the
+    # patients who are not for testing; without test patients the figures are
+    # of the same ones (paper 002: 8:2), and so optimistic.
     num_folds=3,
+    validation_fraction=0.2,  # of num_folds=1
     stratify_by=("sex", "manufacturer"),  # columns of participants.tsv
     cache="",  # prepared studies; empty: WORKDIR/cache
     num_workers=2,  # threads that read patches ahead
     phantom=dict(
-      preset="demo",  # tiny, demo or paper
+      preset="demo",  # tiny, demo, paper; tall, tall_tiny: up to T9
       num_patients=0,  # 0: the preset's
       num_unlabelled=0,  # the last patients' masks are withheld
       seed=0,
@@ -65,13 +73,23 @@ def _data() -> dict[str, Any]:
 
 
 def _augmentation() -> dict[str, Any]:
-  """Paper 000, section 5.1."""
+  """Paper 000, section 5.1; the artefacts are paper 002's, off by default."""
   return dict(
     rotation_deg=20.0,
     zoom=(0.5, 1.5),
     zoom_per_axis=True,  # as Keras draws it; False: one factor for both
     shift=0.1,  # of height and width
     flip=0.5,  # probability of a horizontal flip
+    # Artefacts; in brackets TorchIO's defaults.
+    noise=0.0,  # largest standard deviation (.25), of the scaled intensities
+    blur_mm=0.0,  # largest standard deviation, drawn for each axis (2)
+    motions=0,  # movements during the acquisition (2)
+    motion_deg=10.0,  # largest rotation
+    motion_mm=10.0,  # largest shift along each axis
+    ghosts=(0, 0),  # fewest and most (4, 10)
+    ghost_intensity=(0.5, 1.0),
+    ghost_restore=0.02,  # share of k-space, in its middle, without ghosts
+    artefact_probability=1.0,  # of each of the four kinds
   )
 
 
@@ -98,8 +116,13 @@ def _training() -> dict[str, Any]:
     dtype="float32",  # or bfloat16: what convolutions compute in
     cross_entropy=1.0,  # weight of categorical cross-entropy
     dice=0.0,  # weight of the soft Dice loss
+    dice_smoothing=1e-6,  # added above and below each class's fraction
+    dice_absent=False,  # whether classes that a batch lacks are in its mean
+    structure=0.0,  # weight of Inf-Net's loss: rims count more, and IoU
+    auxiliary=1.0,  # factor of the network's own losses of auxiliary outputs
     class_weights=(),  # of the cross-entropy; empty: all 1
     init_from="",  # folder of a run whose weights to start from
+    best_by="accuracy",  # or iou: what the best epoch has most of, validated
     checkpoint_every_steps=500,  # besides the end of each epoch
     tensorboard=True,
   )
@@ -234,21 +257,30 @@ class _Rule:
 
 _RULES = (
   _Rule("mode", allowed=MODES),
-  _Rule("data.source", allowed=("mids", "manifest", "phantom")),
+  _Rule("data.source", allowed=SOURCES),
   _Rule("data.phantom.num_patients", low=0),
   _Rule("data.phantom.num_unlabelled", low=0),
   _Rule("data.registration", allowed=("affine", "rigid", "none")),
   _Rule("data.registration_bound_mm", low=0),
-  _Rule("data.normalisation", allowed=("volume", "nonzero")),
+  _Rule("data.normalisation", allowed=("volume", "nonzero", "percentile")),
   _Rule("data.spacing_mm", low=0),
+  _Rule("data.image_size", low=0),
   _Rule("data.patch_size", low=16),
   _Rule("data.patch_stride", low=1),
   _Rule("data.test_fraction", low=0, high=0.9),
-  _Rule("data.num_folds", low=2),
+  _Rule("data.num_folds", low=1),
+  _Rule("data.validation_fraction", low=0, high=0.9),
   _Rule("data.num_workers", low=0),
   _Rule("augmentation.rotation_deg", low=0, high=180),
   _Rule("augmentation.shift", low=0, high=1),
   _Rule("augmentation.flip", low=0, high=1),
+  _Rule("augmentation.noise", low=0),
+  _Rule("augmentation.blur_mm", low=0),
+  _Rule("augmentation.motions", low=0, high=20),
+  _Rule("augmentation.motion_deg", low=0, high=180),
+  _Rule("augmentation.motion_mm", low=0),
+  _Rule("augmentation.ghost_restore", low=0, high=1),
+  _Rule("augmentation.artefact_probability", low=0, high=1),
   _Rule("model.width", low=1),
   _Rule("model.activation", allowed=("", "relu", "prelu")),
   _Rule("model.batchnorm_momentum", low=0, high=1),
@@ -259,6 +291,10 @@ _RULES = (
   _Rule("training.dtype", allowed=("float32", "bfloat16")),
   _Rule("training.cross_entropy", low=0),
   _Rule("training.dice", low=0),
+  _Rule("training.dice_smoothing", low=1e-12),
+  _Rule("training.structure", low=0),
+  _Rule("training.auxiliary", low=0),
+  _Rule("training.best_by", allowed=("accuracy", "iou")),
   _Rule("training.checkpoint_every_steps", low=0),
   _Rule("evaluation.batch_size", low=1),
   _Rule("evaluation.num_bootstrap", low=0),
@@ -296,6 +332,28 @@ def _check_network(config: ml_collections.ConfigDict) -> None:
     )
 
 
+def _check_augmentation(config: ml_collections.ConfigDict) -> None:
+  """Checks the fields that are ranges."""
+  low, high = config.zoom
+  if not 0 < low <= high:
+    raise InputError(
+      f"config.augmentation.zoom is {(low, high)!r}",
+      "give (smallest, largest) with 0 < smallest <= largest",
+    )
+  few, many = config.ghosts
+  if not (many == few == 0 or 1 <= few <= many):
+    raise InputError(
+      f"config.augmentation.ghosts is {(few, many)!r}",
+      "give (fewest, most) with 1 <= fewest <= most, or (0, 0) for none",
+    )
+  low, high = config.ghost_intensity
+  if not 0 <= low <= high <= 1:
+    raise InputError(
+      f"config.augmentation.ghost_intensity is {(low, high)!r}",
+      "give (least, most) with 0 <= least <= most <= 1",
+    )
+
+
 def validate(config: ml_collections.ConfigDict) -> None:
   """Checks values that the types cannot.
 
@@ -314,14 +372,16 @@ def validate(config: ml_collections.ConfigDict) -> None:
       f"config.data.channels is {tuple(data.channels)!r}",
       "give one or two different channels, the reference grid first",
     )
-  low, high = config.augmentation.zoom
-  if not 0 < low <= high:
+  if data.spacing_mm and data.image_size:
     raise InputError(
-      f"config.augmentation.zoom is {(low, high)!r}",
-      "give (smallest, largest) with 0 < smallest <= largest",
+      f"config.data.image_size is {data.image_size} and "
+      f"config.data.spacing_mm {data.spacing_mm:g}",
+      "give one of them: both say what resolution to train at",
     )
-  if config.training.cross_entropy + config.training.dice <= 0:
+  _check_augmentation(config.augmentation)
+  losses = ("cross_entropy", "dice", "structure")
+  if not any(config.training[name] for name in losses):
     raise InputError(
-      "config.training.cross_entropy and config.training.dice are both 0",
+      "config.training.cross_entropy, dice and structure are all 0",
       "give one of them a positive weight",
     )

@@ -6,7 +6,8 @@ whose truth is `anatomy.IGNORE` are not counted.
 
 **Absent classes, for the whole project**: a class that occurs neither in the
 truth nor in the prediction scores NaN in every metric and is left out of every
-mean. A class that occurs in one of them only scores 0.
+mean. A class that occurs in one of them only scores 0. (`slice_scores` is the
+one exception: what paper 002 seems to have done, beside our own.)
 """
 
 import math
@@ -136,6 +137,30 @@ def dice(counts: Int[np.ndarray, "... k k"]) -> Float[np.ndarray, "... k"]:
   return _ratio(2 * hits, truth + found, present)
 
 
+def false_negative_rate(
+  counts: Int[np.ndarray, "... k k"],
+) -> Float[np.ndarray, "... k"]:
+  """Share of a class's pixels that is missed, FN / (FN + TP): 002 Eq. 4.
+
+  It is 1 - recall, but NaN wherever the truth has none of the class: there is
+  nothing to miss, and 0 would be praise.
+  """
+  hits, truth, _, _ = _parts(counts)
+  return _ratio(truth - hits, truth, truth > 0)
+
+
+def false_positive_rate(
+  counts: Int[np.ndarray, "... k k"],
+) -> Float[np.ndarray, "... k"]:
+  """Share of all other pixels that is taken for a class, FP / (FP + TN).
+
+  Source: paper 002 Eq. 5.
+  """
+  hits, truth, found, present = _parts(counts)
+  others = truth.sum(-1, keepdims=True) - truth
+  return _ratio(found - hits, others, present)
+
+
 def accuracy(counts: Int[np.ndarray, "... k k"]) -> Float[np.ndarray, "..."]:
   """Share of pixels with the right class; NaN where none was counted."""
   total = np.asarray(counts).sum((-2, -1)).astype(np.float64)
@@ -143,6 +168,56 @@ def accuracy(counts: Int[np.ndarray, "... k k"]) -> Float[np.ndarray, "..."]:
 
 
 PER_CLASS = {"iou": iou, "precision": precision, "recall": recall, "dice": dice}
+# Those of paper 002, section 4.3, in the order of its Table 1.
+REVIEW = {
+  "dice": dice,
+  "iou": iou,
+  "fnr": false_negative_rate,
+  "fpr": false_positive_rate,
+  "recall": recall,
+}
+
+
+def tallies(
+  counts: Int[np.ndarray, "... k k"],
+) -> Int[np.ndarray, "... k 3"]:
+  """Returns each class's pixels: hit, in the truth, in the prediction."""
+  counts = np.asarray(counts)
+  hits = np.diagonal(counts, axis1=-2, axis2=-1)
+  return np.stack([hits, counts.sum(-1), counts.sum(-2)], -1)
+
+
+def slice_scores(
+  slices: Int[np.ndarray, "n k 3"],
+) -> dict[str, Float[np.ndarray, "k"]]:
+  """Returns the metrics of `REVIEW`, slice by slice and then averaged.
+
+  Paper 002 does not say how it counts a class that a slice lacks. Its Table 2
+  has the same Dice for several networks in the rarest classes, and all such
+  values are multiples of 1/507 (T10 432, T9 480, T9/T10 489; L5/S 85): the
+  share of 507 slices, about 40 patients', that lack the class. A network that
+  never finds it gets that if 0 / 0 is 1 and slices are averaged, which is done
+  here: Dice and IoU are 1 where neither truth nor prediction has the class,
+  recall is 1 and the false-negative rate 0 where the truth has none. Every
+  slice counts alike.
+
+  Args:
+    slices: `tallies` of every slice of all studies.
+  """
+  hits, truth, found = np.moveaxis(np.asarray(slices, np.float64), -1, 0)
+  others = truth.sum(-1, keepdims=True) - truth
+
+  def mean_of(part, whole, empty):
+    ratio = part / np.where(whole > 0, whole, 1)
+    return np.where(whole > 0, ratio, empty).mean(0)
+
+  return {
+    "dice": mean_of(2 * hits, truth + found, 1.0),
+    "iou": mean_of(hits, truth + found - hits, 1.0),
+    "fnr": mean_of(truth - hits, truth, 0.0),
+    "fpr": mean_of(found - hits, others, 0.0),
+    "recall": mean_of(hits, truth, 1.0),
+  }
 
 
 def nan_mean(

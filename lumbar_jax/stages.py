@@ -73,6 +73,11 @@ class Material:
       for study in self.of(self.splits.validation(fold))
     }
 
+  @property
+  def evaluated(self) -> list[PreparedStudy]:
+    """Returns the test studies, or without any those of validation."""
+    return self.of(self.splits.test or self.splits.validated)
+
   def named(self, names: Iterable[str]) -> list[PreparedStudy]:
     """Returns the prepared studies of some names."""
     wanted = set(names)
@@ -95,6 +100,7 @@ def material(run: Run) -> Material:
     data.num_folds,
     tuple(data.stratify_by),
     run.config.seed,
+    data.validation_fraction,
   )
   if splits.num_folds != data.num_folds:
     raise InputError(
@@ -165,8 +171,9 @@ def train_fold(run: Run, data: Material, fold: int, engine: Engine) -> None:
     )
     position = trainer.run()
   logging.info(
-    "fold %d: best validation accuracy %.4f in epoch %d",
-    *(fold, position.best_accuracy, position.best_epoch + 1),
+    "fold %d: best validation %s %.4f in epoch %d",
+    *(fold, run.config.training.best_by),
+    *(position.best_score, position.best_epoch + 1),
   )
 
 
@@ -265,8 +272,7 @@ def evaluate(
   Returns:
     The counts, and the label maps {study: [n H W]} of held-out studies.
   """
-  held_out = bool(data.splits.test)
-  studies = data.of(data.splits.test) if held_out else data.studies
+  held_out, studies = bool(data.splits.test), data.evaluated
   if not held_out:
     logging.warning(
       "no test patients: the figures are of the validation patients, on which "

@@ -83,7 +83,7 @@ def shown_models(run: Run, models: Sequence[Model]) -> list[Model]:
 
   By default: the baselines, the reference, the best other network, and the best
   ensemble of each method; the best by IoU on the validation patients, not the
-  test ones.
+  test ones. Without ensembles the study compares networks: all of them.
   """
   by_title = {model.title: model for model in models}
   config = run.config.study
@@ -95,6 +95,8 @@ def shown_models(run: Run, models: Sequence[Model]) -> list[Model]:
           did_you_mean(title, by_title) + f"there are {', '.join(by_title)}",
         )
     return [by_title[title] for title in config.columns]
+  if not config.ensembles:
+    return list(models)
   scores = {m.title: validation_iou(m, run.folds) for m in models}
   networks = [m for m in models if m.ensemble is None]
   fixed = (*config.baselines, config.reference)

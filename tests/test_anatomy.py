@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from lumbar_jax import anatomy
-from lumbar_jax.anatomy import IGNORE, MIDAS12, PHANTOM, SPIDER, Structure
+from lumbar_jax.anatomy import (
+  IGNORE,
+  MIDAS12,
+  MRSPINESEG,
+  PHANTOM,
+  SPIDER,
+  Scheme,
+  Structure,
+)
 from lumbar_jax.errors import InputError
 
 # Paper 000, Table 6.
@@ -18,6 +26,20 @@ def test_midas12_is_table_6_in_order():
   assert MIDAS12.names == TABLE_6
   assert MIDAS12.indices == tuple(range(12))
   assert MIDAS12.num_classes == 12
+
+
+# The MRSpineSeg challenge's list of its label values; paper 002, Table 2.
+CHALLENGE = (
+  *("Background", "S", "L5", "L4", "L3", "L2", "L1", "T12", "T11", "T10", "T9"),
+  *("L5/S", "L4/L5", "L3/L4", "L2/L3", "L1/L2", "T12/L1", "T11/T12"),
+  *("T10/T11", "T9/T10"),
+)
+
+
+def test_mrspineseg_is_the_challenges_list_in_order():
+  theirs = Scheme("theirs", tuple(Structure(n, "#000000") for n in CHALLENGE))
+  assert MRSPINESEG.lookup(theirs) == {i: i for i in range(20)}
+  assert MRSPINESEG.num_classes == 20
 
 
 @pytest.mark.parametrize(
@@ -46,6 +68,18 @@ def _by_name(scheme, source, remap=None):
 LEVELS = [f"L{i}" for i in range(1, 6)] + [f"T{i}" for i in range(9, 13)]
 DISCS = [n for n in PHANTOM.names if "-" in n and n[0] in "LT"]
 TISSUES = TABLE_6[4:]
+
+
+def test_the_phantom_maps_into_mrspineseg():
+  assert _by_name(MRSPINESEG, PHANTOM) == {
+    **{name: name for name in (*LEVELS, *DISCS, "Sacrum")},
+    **dict.fromkeys(("Background", *TISSUES), "Background"),
+  }
+
+
+def test_vertebrae_without_a_level_have_no_class_in_mrspineseg():
+  with pytest.raises(InputError, match=r"'Vertebra' .* no counterpart"):
+    MRSPINESEG.lookup(SPIDER)
 
 
 def test_the_phantom_maps_into_midas12():

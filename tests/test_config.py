@@ -12,7 +12,9 @@ from absl import flags
 from ml_collections import config_flags
 
 from lumbar_jax import config as config_lib
+from lumbar_jax.data import augmentation
 from lumbar_jax.errors import InputError
+from lumbar_jax.reports.paper_002 import paper_values
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = sorted((ROOT / "configs").glob("*.py"))
@@ -33,13 +35,25 @@ BAD = (
   ("data.patch_stride", 0, "between 1 and inf"),
   ("data.test_fraction", 0.95, "between 0 and 0.9"),
   ("data.test_fraction", -0.1, "between 0 and 0.9"),
-  ("data.num_folds", 1, "between 2 and inf"),
+  ("data.num_folds", 0, "between 1 and inf"),
+  ("data.validation_fraction", 1.0, "between 0 and 0.9"),
+  ("data.image_size", -1, "between 0 and inf"),
   ("data.num_workers", -1, "between 0 and inf"),
   ("augmentation.rotation_deg", 181.0, "between 0 and 180"),
   ("augmentation.zoom", (0.0, 1.0), "0 < smallest <= largest"),
   ("augmentation.zoom", (1.5, 0.5), "0 < smallest <= largest"),
   ("augmentation.shift", 1.5, "between 0 and 1"),
   ("augmentation.flip", 2.0, "between 0 and 1"),
+  ("augmentation.noise", -0.1, "between 0 and inf"),
+  ("augmentation.blur_mm", -1.0, "between 0 and inf"),
+  ("augmentation.motions", -1, "between 0 and 20"),
+  ("augmentation.motion_deg", 200.0, "between 0 and 180"),
+  ("augmentation.motion_mm", -1.0, "between 0 and inf"),
+  ("augmentation.ghosts", (0, 4), "1 <= fewest"),
+  ("augmentation.ghosts", (5, 4), "fewest <= most"),
+  ("augmentation.ghost_intensity", (0.5, 1.5), "most <= 1"),
+  ("augmentation.ghost_restore", 1.5, "between 0 and 1"),
+  ("augmentation.artefact_probability", 2.0, "between 0 and 1"),
   ("model.width", 0, "between 1 and inf"),
   ("model.activation", "gelu", "'relu', 'prelu'"),
   ("model.batchnorm_momentum", 1.5, "between 0 and 1"),
@@ -50,6 +64,10 @@ BAD = (
   ("training.dtype", "float16", "did you mean"),
   ("training.cross_entropy", -1.0, "between 0 and inf"),
   ("training.dice", -1.0, "between 0 and inf"),
+  ("training.dice_smoothing", 0.0, "between 1e-12 and inf"),
+  ("training.structure", -1.0, "between 0 and inf"),
+  ("training.auxiliary", -1.0, "between 0 and inf"),
+  ("training.best_by", "acuracy", "did you mean accuracy"),
   ("training.checkpoint_every_steps", -1, "between 0 and inf"),
   ("evaluation.batch_size", 0, "between 1 and inf"),
   ("evaluation.num_bootstrap", -1, "between 0 and inf"),
@@ -103,10 +121,17 @@ def test_not_a_number_is_refused():
     config_lib.validate(config)
 
 
+def test_two_resolutions_are_refused():
+  config = config_lib.default()
+  config.data.update(image_size=128, spacing_mm=0.5)
+  with pytest.raises(InputError, match=r"image_size is 128 .*spacing_mm 0\.5"):
+    config_lib.validate(config)
+
+
 def test_no_loss_at_all_is_refused():
   config = config_lib.default()
   config.training.update(cross_entropy=0.0, dice=0.0)
-  with pytest.raises(InputError, match="both 0"):
+  with pytest.raises(InputError, match="all 0"):
     config_lib.validate(config)
 
 
@@ -244,6 +269,36 @@ def test_the_networks_of_the_slides():
     assert not config.training.optimizer  # the topology's own
   with pytest.raises(InputError, match=r"'UQD'.*there are UAD, UVAD"):
     module.get_config("UQD")
+
+
+def test_the_recipe_of_the_review():
+  """Paper 002, section 4, and what TorchIO's transforms do by default."""
+  config = _import(ROOT / "configs" / "review.py").get_config("UMD")
+  assert config.model.name == "UMD"
+  data, training = config.data, config.training
+  assert (data.image_size, data.patch_size, data.patch_stride) == (880,) * 3
+  assert tuple(data.channels) == ("T2w",)
+  assert (data.num_folds, data.validation_fraction) == (1, 0.2)
+  assert data.test_fraction == 0
+  assert (training.optimizer, training.learning_rate) == ("adam", 5e-4)
+  assert (training.cross_entropy, training.dice) == (0, 1)
+  assert (training.dice_smoothing, training.dice_absent) == (1e-5, True)
+  drawn = config.augmentation
+  assert (drawn.noise, drawn.blur_mm, drawn.motions) == (0.25, 2, 2)
+  assert (drawn.motion_deg, drawn.motion_mm) == (10, 10)
+  assert (drawn.ghosts, drawn.ghost_intensity) == ((4, 10), (0.5, 1))
+  assert augmentation.is_identity(drawn)
+
+
+@pytest.mark.parametrize("variant", ["full", "tiny", "phantom"])
+def test_the_reviews_study_has_twelve_networks(variant):
+  config = _import(ROOT / "configs" / "review_study.py").get_config(variant)
+  config_lib.validate(config)
+  assert config.mode == "study"
+  assert len(set(config.study.networks)) == 12
+  named = {row["model"] for row in paper_values(1)}
+  assert set(config.study.networks) == named
+  assert (config.data.source == "phantom") == (variant != "full")
 
 
 def test_there_are_config_files():

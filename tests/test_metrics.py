@@ -19,6 +19,8 @@ HAND = np.array([[4, 2, 0], [1, 3, 1], [1, 1, 2]])
     (metrics.precision, [4 / 6, 3 / 6, 2 / 3]),
     (metrics.recall, [4 / 6, 3 / 5, 2 / 4]),
     (metrics.dice, [8 / 12, 6 / 11, 4 / 7]),
+    (metrics.false_negative_rate, [2 / 6, 2 / 5, 2 / 4]),
+    (metrics.false_positive_rate, [2 / 9, 3 / 10, 1 / 11]),
     (metrics.accuracy, 9 / 15),
   ],
 )
@@ -53,6 +55,49 @@ def test_absent_classes_are_nan_and_left_out_of_means():
   assert np.isnan(metrics.iou(nothing)).all()
   assert np.isnan(metrics.mean(metrics.iou(nothing), with_background=True))
   assert np.isnan(metrics.accuracy(nothing))
+
+
+def test_rates_of_absent_classes():
+  """As above; a class that is only predicted can be no false negative."""
+  counts = np.array([[5, 0, 0, 1], [0, 0, 0, 0], [2, 0, 0, 0], [0, 0, 0, 0]])
+  missed = metrics.false_negative_rate(counts)
+  np.testing.assert_allclose(missed, [1 / 6, np.nan, 1, np.nan])
+  wrong = metrics.false_positive_rate(counts)
+  np.testing.assert_allclose(wrong, [1, np.nan, 0, 1 / 8])
+
+
+def test_slice_scores_by_hand():
+  """Three slices of ten pixels; class 2 is in the first alone, never found."""
+  slices = np.array(
+    [
+      [[6, 7, 9], [1, 2, 1], [0, 1, 0]],
+      [[8, 8, 10], [0, 2, 0], [0, 0, 0]],
+      [[9, 10, 9], [0, 0, 1], [0, 0, 0]],
+    ]
+  )
+  found = metrics.slice_scores(slices)
+  np.testing.assert_allclose(
+    found["dice"],
+    [
+      (12 / 16 + 16 / 18 + 18 / 19) / 3,
+      (2 / 3 + 0 + 0) / 3,
+      (0 + 1 + 1) / 3,  # the share of the slices without the class
+    ],
+  )
+  np.testing.assert_allclose(found["iou"][1:], [(1 / 2) / 3, 2 / 3])
+  np.testing.assert_allclose(found["recall"][1:], [(1 / 2 + 0 + 1) / 3, 2 / 3])
+  np.testing.assert_allclose(found["fnr"], 1 - found["recall"])
+  np.testing.assert_allclose(
+    found["fpr"], [(3 / 3 + 2 / 2 + 0) / 3, (0 + 0 + 1 / 10) / 3, 0]
+  )
+  assert found.keys() == metrics.REVIEW.keys()
+
+
+def test_tallies_of_one_slice_give_its_metrics():
+  """Where every class is there, both rules are the same."""
+  found = metrics.slice_scores(metrics.tallies(HAND)[None])
+  for name, metric in metrics.REVIEW.items():
+    np.testing.assert_allclose(found[name], metric(HAND), rtol=1e-12)
 
 
 @pytest.mark.parametrize("shape", [(50,), (7, 9), (3, 8, 5), (2, 2, 6, 7)])

@@ -1,7 +1,8 @@
 """Random affine augmentation of patches, on the device, in one resampling.
 
 Paper 000, section 5.1. `sample` draws the parameters, `apply` uses them, so
-that a given augmentation can be repeated and compared with scipy.ndimage.
+that a given augmentation can be repeated and compared with scipy.ndimage. What
+changes intensities and not places is in `artefacts`.
 """
 
 from typing import Any
@@ -34,6 +35,12 @@ class Affine:
   flip: jax.Array
 
 
+def is_identity(config: Any) -> bool:
+  """Returns whether `config.augmentation` moves nothing, whatever is drawn."""
+  still = not (config.rotation_deg or config.shift or config.flip)
+  return still and tuple(config.zoom) == (1.0, 1.0)
+
+
 def sample(key: jax.Array, shape: tuple[int, ...], config: Any) -> Affine:
   """Draws the transformations of a batch.
 
@@ -58,8 +65,11 @@ def sample(key: jax.Array, shape: tuple[int, ...], config: Any) -> Affine:
   )
 
 
-def _source(affine: Affine, h: int, w: int) -> tuple[jax.Array, jax.Array]:
-  """Returns the input's row and column [b h w] for every output pixel."""
+def source(affine: Affine, h: int, w: int) -> tuple[jax.Array, jax.Array]:
+  """Returns the input's row and column [b h w] for every output pixel.
+
+  They may lie beyond the edges.
+  """
   middle = jnp.array([(h - 1) / 2, (w - 1) / 2], jnp.float32)
   rows = jnp.arange(h, dtype=jnp.float32)[None, :, None] - middle[0]
   columns = jnp.arange(w, dtype=jnp.float32)[None, None, :] - middle[1]
@@ -73,7 +83,7 @@ def _source(affine: Affine, h: int, w: int) -> tuple[jax.Array, jax.Array]:
   cos, sin = each(jnp.cos(affine.angle_rad)), each(jnp.sin(affine.angle_rad))
   y = cos * rows - sin * columns + middle[0]
   x = sin * rows + cos * columns + middle[1]
-  return jnp.clip(y, 0, h - 1), jnp.clip(x, 0, w - 1)
+  return y, x
 
 
 def _take(x: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
@@ -82,6 +92,20 @@ def _take(x: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
   flat = x.reshape(b, h * w, -1)
   index = (rows * w + columns).reshape(b, h * w, 1)
   return jnp.take_along_axis(flat, index, axis=1).reshape(x.shape)
+
+
+def interpolate(images: Images, y: jax.Array, x: jax.Array) -> Images:
+  """Reads images [b h w c] linearly at rows y and columns x [b h w] within."""
+  _, h, w, _ = images.shape
+  top, left = jnp.floor(y), jnp.floor(x)
+  fy, fx = (y - top)[..., None], (x - left)[..., None]
+  top, left = top.astype(jnp.int32), left.astype(jnp.int32)
+  bottom, right = jnp.minimum(top + 1, h - 1), jnp.minimum(left + 1, w - 1)
+  upper = _take(images, top, left) * (1 - fx) + _take(images, top, right) * fx
+  lower = (
+    _take(images, bottom, left) * (1 - fx) + _take(images, bottom, right) * fx
+  )
+  return (upper * (1 - fy) + lower * fy).astype(images.dtype)
 
 
 def apply(
@@ -99,19 +123,12 @@ def apply(
     input bit for bit.
   """
   _, h, w, _ = images.shape
-  y, x = _source(affine, h, w)
-  top, left = jnp.floor(y), jnp.floor(x)
-  fy, fx = (y - top)[..., None], (x - left)[..., None]
-  top, left = top.astype(jnp.int32), left.astype(jnp.int32)
-  bottom, right = jnp.minimum(top + 1, h - 1), jnp.minimum(left + 1, w - 1)
-  upper = _take(images, top, left) * (1 - fx) + _take(images, top, right) * fx
-  lower = (
-    _take(images, bottom, left) * (1 - fx) + _take(images, bottom, right) * fx
-  )
+  y, x = source(affine, h, w)
+  y, x = jnp.clip(y, 0, h - 1), jnp.clip(x, 0, w - 1)
+  images = interpolate(images, y, x)
   nearest = _take(
     labels[..., None],
     jnp.floor(y + 0.5).astype(jnp.int32),
     jnp.floor(x + 0.5).astype(jnp.int32),
   )
-  images = (upper * (1 - fy) + lower * fy).astype(images.dtype)
   return images, nearest[..., 0]

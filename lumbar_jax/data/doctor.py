@@ -150,6 +150,7 @@ def _check_splits(
     "test_fraction": data_config.test_fraction,
     "num_folds": data_config.num_folds,
     "stratify_by": tuple(data_config.stratify_by),
+    "validation_fraction": data_config.validation_fraction,
   }
   path = Path(workdir) / "splits.json" if workdir is not None else None
   labelled = any(study.mask for study in studies)

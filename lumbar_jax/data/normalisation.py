@@ -1,7 +1,8 @@
 """Intensity normalisation of one channel of a study.
 
 Paper 000, section 4.1.2: every channel is scaled to zero mean and unit
-variance over the volume. A new way is one function and one row of `METHODS`.
+variance over the volume. Paper 002 does not say; percentiles are the other
+usual way. A new way is one function and one row of `METHODS`.
 """
 
 from collections.abc import Callable
@@ -23,12 +24,24 @@ def _zscore(values: np.ndarray, sample: np.ndarray) -> np.ndarray | None:
   return (values.astype(np.float64) - mean) / deviation
 
 
+_PERCENTILES = (0.5, 99.5)
+
+
+def _percentile(values: np.ndarray) -> np.ndarray | None:
+  """Returns values clipped to two percentiles and scaled to 0 .. 1."""
+  low, high = np.percentile(values, _PERCENTILES).tolist()
+  if high - low <= 1e-6 * max(abs(high), 1e-12):
+    return None
+  return (np.clip(values, low, high).astype(np.float64) - low) / (high - low)
+
+
 # {name of config.data.normalisation: [values] -> scaled values, or None where
 # there is no contrast to scale}
 METHODS: dict[str, Callable[[np.ndarray], np.ndarray | None]] = {
   "volume": lambda values: _zscore(values, values),
   # Scanners blank the air.
   "nonzero": lambda values: _zscore(values, values[values != 0]),
+  "percentile": _percentile,
 }
 
 

@@ -51,6 +51,11 @@ class PatchSource:
       "studies": np.int32(number),
     }
 
+  def spacing_mm(self, numbers: np.ndarray) -> np.ndarray:
+    """Returns [b 2], the training spacing of studies by their numbers."""
+    info = [self.studies[n].info["training_spacing_mm"] for n in numbers]
+    return np.asarray(info, np.float32)
+
 
 Sources = tuple[PatchSource, PatchSource]  # training and validation patches
 

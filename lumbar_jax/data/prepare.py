@@ -98,6 +98,8 @@ def entry_digest(
   fields = ("registration", "registration_bound_mm", "normalisation")
   settings = {name: data_config[name] for name in (*fields, "spacing_mm")}
   settings["channels"] = list(data_config.channels)
+  if data_config.image_size:  # else as it was when there was no such field
+    settings["image_size"] = data_config.image_size
   if study.mask is not None:
     table = mask_table(data_config, scheme, mask_scheme)
     settings["scheme"] = [scheme.names, sorted(table.items())]

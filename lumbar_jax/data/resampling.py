@@ -13,6 +13,7 @@ def training_shape(
   shape: tuple[int, int],
   spacing_mm: tuple[float, float],
   target_mm: float,
+  size: int = 0,
 ) -> tuple[int, int]:
   """Returns (h, w) of a native slice at `target_mm`; 0 keeps the native one.
 
@@ -20,7 +21,11 @@ def training_shape(
     shape: native (rows, columns).
     spacing_mm: native distance of neighbouring (rows, columns).
     target_mm: in-plane spacing to train at.
+    size: if not 0, the rows and columns that every slice gets, whatever its
+      own are: one that is not square is stretched.
   """
+  if size:
+    return size, size
   if not target_mm:
     return tuple(shape)
   sizes = np.multiply(shape, spacing_mm) / target_mm

@@ -27,11 +27,14 @@ class Splits:
     test: never trained or tuned on.
     folds: the validation patients of each fold; disjoint.
     unlabelled: names of studies without a mask; they take no part.
+    training: patients that are trained on and never validated on: there are
+      some where there is one fold only.
   """
 
   test: Patients
   folds: tuple[Patients, ...]
   unlabelled: tuple[str, ...] = ()
+  training: Patients = ()
 
   @property
   def num_folds(self) -> int:
@@ -41,8 +44,13 @@ class Splits:
   @property
   def patients(self) -> Patients:
     """All patients that take part, sorted."""
-    everyone = [*self.test, *(p for fold in self.folds for p in fold)]
+    everyone = [*self.test, *self.training, *self.validated]
     return tuple(sorted(everyone))
+
+  @property
+  def validated(self) -> Patients:
+    """The validation patients of all folds."""
+    return tuple(p for fold in self.folds for p in fold)
 
   def validation(self, fold: int) -> Patients:
     """Returns the patients that fold `fold` is validated on.
@@ -73,6 +81,7 @@ def make_splits(
   num_folds: int,
   stratify_by: Sequence[str],
   seed: int,
+  validation_fraction: float = 0.2,
 ) -> Splits:
   """Splits the patients that have a mask.
 
@@ -83,10 +92,13 @@ def make_splits(
   Args:
     studies: all studies, with and without masks.
     test_fraction: share of the patients to test on; 0 for no test set.
-    num_folds: number of folds that the other patients are dealt into.
+    num_folds: number of folds that the other patients are dealt into. With one
+      fold, `validation_fraction` of them are validated on and the rest are
+      trained on (paper 002: 8:2, and no test set).
     stratify_by: columns of the participants' table to spread evenly. Strata
       of fewer than `num_folds` patients count as one.
     seed: of the shuffle.
+    validation_fraction: of one fold; with more it counts for nothing.
 
   Returns:
     The splits; sizes of folds differ by one at most.
@@ -98,10 +110,17 @@ def make_splits(
   studies = sorted(studies, key=lambda study: study.name)
   labelled = [study for study in studies if study.mask]
   _check_enough(len({study.patient for study in labelled}), len(studies))
-  test, folds = _divide(labelled, test_fraction, num_folds, stratify_by, seed)
+  test, folds = _divide(
+    labelled, test_fraction, num_folds, stratify_by, seed, validation_fraction
+  )
   unlabelled = tuple(study.name for study in studies if not study.mask)
+  placed = {*test, *(p for fold in folds for p in fold)}
+  rest = {study.patient for study in labelled} - placed
   return Splits(
-    tuple(sorted(test)), tuple(tuple(sorted(f)) for f in folds), unlabelled
+    tuple(sorted(test)),
+    tuple(tuple(sorted(fold)) for fold in folds),
+    unlabelled,
+    tuple(sorted(rest)),
   )
 
 
@@ -111,6 +130,7 @@ def _divide(
   num_folds: int,
   stratify_by: Sequence[str],
   seed: int,
+  validation_fraction: float,
 ) -> tuple[list[str], list[list[str]]]:
   """Returns the test patients and the folds: the user's, or drawn."""
   split_of, fold_of = _given(labelled, "split"), _given(labelled, "fold")
@@ -127,6 +147,9 @@ def _divide(
   if fold_of:
     return test, _given_folds(sorted(rest), fold_of)
   _check_folds(len(rest), len(test), num_folds, bool(split_of))
+  if num_folds == 1:
+    left = [[p for p in group if p in rest] for group in groups]
+    return test, [strata.draw_test(left, validation_fraction, rng)]
   return test, strata.deal(groups, rest, num_folds, rng)
 
 
@@ -145,7 +168,8 @@ def _check_enough(num_patients: int, num_studies: int) -> None:
 
 
 def _check_folds(rest: int, tested: int, num_folds: int, given: bool) -> None:
-  if rest >= num_folds:
+  needed = max(num_folds, 2)  # one fold trains and validates too
+  if rest >= needed:
     return
   ways = []
   if rest >= 2:
@@ -161,7 +185,8 @@ def _check_folds(rest: int, tested: int, num_folds: int, given: bool) -> None:
   patients = "1 patient is" if rest == 1 else f"{rest} patients are"
   raise InputError(
     f"{patients} left to train on ({tested} of {rest + tested} "
-    f"are for testing), fewer than config.data.num_folds = {num_folds}",
+    f"are for testing), fewer than "
+    + (f"config.data.num_folds = {num_folds}" if num_folds > 1 else "two"),
     ", or ".join(ways),
   )
 

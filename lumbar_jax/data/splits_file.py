@@ -25,6 +25,7 @@ def load_or_make_splits(
   num_folds: int,
   stratify_by: Sequence[str],
   seed: int,
+  validation_fraction: float = 0.2,
 ) -> Splits:
   """Returns the splits of a run: those of its file, or new ones, written.
 
@@ -43,9 +44,14 @@ def load_or_make_splits(
     "stratify_by": list(stratify_by),
     "seed": seed,
   }
+  if num_folds == 1:  # else it counts for nothing
+    settings["validation_fraction"] = validation_fraction
   if not path.is_file():
     splits = make_splits(studies, **settings)
-    write_json(path, {**dataclasses.asdict(splits), "settings": settings})
+    content = dataclasses.asdict(splits)
+    if not splits.training:  # as it was when there were always several folds
+      del content["training"]
+    write_json(path, {**content, "settings": settings})
     return splits
   splits, recorded = read_splits(path)
   _check_settings(recorded, settings, path)
@@ -69,7 +75,12 @@ def read_splits(path: str | Path) -> tuple[Splits, dict[str, Any]]:
   try:
     value = json.loads(path.read_text(encoding="utf-8"))
     folds = tuple(tuple(fold) for fold in value["folds"])
-    splits = Splits(tuple(value["test"]), folds, tuple(value["unlabelled"]))
+    splits = Splits(
+      tuple(value["test"]),
+      folds,
+      tuple(value["unlabelled"]),
+      tuple(value.get("training", ())),
+    )
     settings = dict(value["settings"])
   except (OSError, ValueError, KeyError, TypeError) as error:
     problem = f"not a file of splits ({type(error).__name__}: {error})"
@@ -80,7 +91,8 @@ def read_splits(path: str | Path) -> tuple[Splits, dict[str, Any]]:
     raise InputError(
       f"patients in two places: {', '.join(twice)}", remedy, path=path
     )
-  if len(folds) < 2 or not all(folds):
+  enough = len(folds) > 1 or (folds and splits.training)
+  if not enough or not all(folds):
     sizes = [len(fold) for fold in folds]
     raise InputError(f"folds of {sizes} patients", remedy, path=path)
   return splits, settings
@@ -93,7 +105,7 @@ def _check_settings(
     if name in recorded and recorded[name] == value:
       continue
     was = f"made with {name} = {recorded.get(name)!r}, now {value!r}"
-    if name in ("test_fraction", "num_folds"):
+    if name in ("test_fraction", "num_folds", "validation_fraction"):
       raise InputError(
         was, f"set config.data.{name} back, or use a new workdir", path=path
       )

@@ -68,7 +68,10 @@ def make_arrays(
   reference = read_volume(study.images[data_config.channels[0]])
   native = reference.array.shape[1:]
   shape = training_shape(
-    native, reference.spacing_mm[1:], data_config.spacing_mm
+    native,
+    reference.spacing_mm[1:],
+    data_config.spacing_mm,
+    data_config.image_size,
   )
   arrays = {}
   if study.mask is not None:  # before the dear part, so that errors come soon

@@ -21,8 +21,8 @@ from lumbar_jax.evaluation.labelling import read_thresholds
 from lumbar_jax.evaluation.results import (
   AVERAGED,
   Results,
-  Row,
   load_counts,
+  make_row,
   save_counts,
 )
 from lumbar_jax.evaluation.statistics import bootstrap_options
@@ -158,9 +158,8 @@ class _Record:
     if not self.results.rows:  # older counts must not pass for this model's
       (self._folder / "counts.npz").unlink(missing_ok=True)
     write_json(self._file, self._state)
-    for (fold, kind), matrix in counts.items():
-      row = Row(fold, kind, study.name, study.patient, matrix)
-      self.results.rows.append(row)
+    for kind, slices in counts.items():
+      self.results.rows.append(make_row(kind, study, np.stack(slices)))
     save_counts(self._folder / "counts.npz", self.results)
 
   def finish(self, config: Any) -> None:

@@ -16,7 +16,7 @@ from lumbar_jax.ensembles.pool import MemberPool, merged_input
 from lumbar_jax.ensembles.stacking import StackingHead
 from lumbar_jax.training import sharding
 from lumbar_jax.training.engine import Engine, abstract_state
-from lumbar_jax.training.losses import make_loss
+from lumbar_jax.training.losses import LOSS_FIELDS, make_loss
 from lumbar_jax.training.optimizers import make_optimizer
 from lumbar_jax.training.state import create_state
 from lumbar_jax.training.steps import (
@@ -54,11 +54,9 @@ def _augmenter(augmentation: tuple):
 
 def _loss_fields(training: Any) -> tuple:
   """Returns the fields that a loss reads, hashable."""
-  return (
-    ("cross_entropy", training.cross_entropy),
-    ("dice", training.dice),
-    ("class_weights", tuple(training.class_weights)),
-  )
+  values = [getattr(training, name) for name in LOSS_FIELDS]
+  hashable = (tuple(v) if isinstance(v, list) else v for v in values)
+  return tuple(zip(LOSS_FIELDS, hashable, strict=True))
 
 
 def make_stacking_engine(

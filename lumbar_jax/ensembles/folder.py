@@ -24,8 +24,8 @@ from lumbar_jax.runs import ENSEMBLE_FILE, Run, begin_run, load_run
 # What has to be the same in all members, or their scores cannot be combined.
 SHARED_FIELDS = (
   *("data.channels", "data.registration", "data.registration_bound_mm"),
-  *("data.normalisation", "data.spacing_mm", "data.patch_size"),
-  *("data.patch_stride", "data.num_folds"),
+  *("data.normalisation", "data.spacing_mm", "data.image_size"),
+  *("data.patch_size", "data.patch_stride", "data.num_folds"),
 )
 
 

@@ -16,7 +16,7 @@ from lumbar_jax.errors import InputError
 from lumbar_jax.evaluation import labelling as labelling_lib
 from lumbar_jax.evaluation.labelling import ThresholdCounts, Thresholds
 from lumbar_jax.evaluation.reconstruction import ScoresFn, iterate_slices
-from lumbar_jax.evaluation.results import AVERAGED, Results, Row
+from lumbar_jax.evaluation.results import AVERAGED, Results, make_row
 
 
 class Study(Protocol):
@@ -37,6 +37,8 @@ class Study(Protocol):
   native_shape: tuple[int, int]
 
 
+# {(fold, labelling): [n k k], each slice's counts}
+SliceCounts = dict[tuple[str, str], np.ndarray]
 # (study, slice number, (fold or "averaged", labelling), labels [H W] uint8)
 OnLabels = Callable[[Study, int, tuple[str, str], np.ndarray], None]
 
@@ -157,33 +159,49 @@ def evaluate_study(
     ValueError: scorers, thresholds and folds differ in number, or mask and
       image in slices.
   """
-  folds = [str(f) for f in range(len(scorers))] if folds is None else folds
-  limits = dict(zip(folds, thresholds, strict=True))
-  if averaged_thresholds is not None:
-    limits[AVERAGED] = averaged_thresholds
   patching = {"patch_size": patch_size, "patch_stride": patch_stride}
   patching["batch_size"] = batch_size
-  counts: dict[tuple[str, str], Counts] = {}
-  named = dict(zip(folds, scorers, strict=True))
-  for _ in count_slices(counts, named, study, limits, patching, on_labels):
-    pass
-  return counts
+  models = _Models(scorers, thresholds, averaged_thresholds, folds)
+  counts = models.count(study, patching, on_labels)
+  return {kind: slices.sum(0) for kind, slices in counts.items()}
+
+
+class _Models:
+  """Fold models with their names and thresholds."""
+
+  def __init__(self, scorers, thresholds, averaged_thresholds, folds):
+    """Takes what `evaluate_study` takes."""
+    folds = [str(f) for f in range(len(scorers))] if folds is None else folds
+    self._limits = dict(zip(folds, thresholds, strict=True))
+    if averaged_thresholds is not None:
+      self._limits[AVERAGED] = averaged_thresholds
+    self._scorers = dict(zip(folds, scorers, strict=True))
+
+  def count(self, study, patching, on_labels) -> SliceCounts:
+    """Returns a study's counts."""
+    counts: dict[tuple[str, str], list[Counts]] = {}
+    walk = count_slices(
+      counts, self._scorers, study, self._limits, patching, on_labels
+    )
+    for _ in walk:
+      pass
+    return {kind: np.stack(slices) for kind, slices in counts.items()}
 
 
 def count_slices(
-  counts: dict[tuple[str, str], Counts],
+  counts: dict[tuple[str, str], list[Counts]],
   scorers: dict[str, ScoresFn],
   study: Study,
   limits: dict[str, Thresholds],
   patching: dict[str, int],
   on_labels: OnLabels | None = None,
 ) -> Iterator[None]:
-  """Adds a study's pixels to `counts`, pausing after each batch of patches.
+  """Adds a study's slices to `counts`, pausing after each batch of patches.
 
   Several models can so take turns on one study and share what they compute.
 
   Args:
-    counts: {(fold, labelling): [k k]}, filled in place.
+    counts: {(fold, labelling): [k k] of each slice}, filled in place.
     scorers: {fold: its model}.
     study: with native truth.
     limits: {fold: thresholds [k]}; "averaged" in it asks for the averaged
@@ -208,7 +226,7 @@ def count_slices(
         if on_labels is not None:
           on_labels(study, number, (fold, kind), found)
         new = metrics.confusion_host(np.asarray(truth), found, values.shape[-1])
-        counts[fold, kind] = counts.get((fold, kind), 0) + new
+        counts.setdefault((fold, kind), []).append(new)
 
 
 def evaluate_studies(
@@ -241,20 +259,12 @@ def evaluate_studies(
     on_labels: called with each slice's labels, to keep them.
   """
   results = Results(scheme)
+  patching = {"patch_size": patch_size, "patch_stride": patch_stride}
+  patching["batch_size"] = batch_size
+  models = _Models(scorers, thresholds, averaged_thresholds, folds)
   for study in studies:
-    counts = evaluate_study(
-      scorers,
-      study,
-      thresholds,
-      averaged_thresholds,
-      patch_size=patch_size,
-      patch_stride=patch_stride,
-      batch_size=batch_size,
-      folds=folds,
-      on_labels=on_labels,
-    )
-    for (fold, kind), matrix in counts.items():
-      results.rows.append(Row(fold, kind, study.name, study.patient, matrix))
+    counts = models.count(study, patching, on_labels)
+    results.rows += [make_row(kind, study, n) for kind, n in counts.items()]
     if on_study is not None:
       on_study(study)
   return results

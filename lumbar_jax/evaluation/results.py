@@ -5,9 +5,11 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from lumbar_jax import metrics
 from lumbar_jax.anatomy import Scheme, scheme_from_names
 from lumbar_jax.arrays import Counts
 from lumbar_jax.errors import InputError
@@ -19,9 +21,15 @@ MEAN = "mean"  # the mean of the fold models' metrics: paper 000's number
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-  """The counts [k k] of one study under one fold's model and labelling.
+  """The counts of one study under one fold's model and labelling.
 
-  `fold` is the fold's number as text, or "averaged".
+  Attributes:
+    fold: the fold's number as text, or "averaged".
+    labelling: "MAP" or "TH".
+    study: its name.
+    patient: whose it is.
+    counts: [k k] of all its slices.
+    slices: [n k 3] `metrics.tallies` of each slice, or None (older files).
   """
 
   fold: str
@@ -29,6 +37,19 @@ class Row:
   study: str
   patient: str
   counts: Counts
+  slices: np.ndarray | None = None
+
+
+def make_row(kind: tuple[str, str], study: Any, slices: np.ndarray) -> Row:
+  """Returns a study's row.
+
+  Args:
+    kind: (fold, labelling).
+    study: its name and patient are read.
+    slices: [n k k] counts of each slice.
+  """
+  parts = metrics.tallies(slices)
+  return Row(*kind, study.name, study.patient, slices.sum(0), parts)
 
 
 @dataclasses.dataclass
@@ -80,10 +101,14 @@ def save_counts(path: str | Path, results: Results) -> None:
     for name in ("fold", "labelling", "study", "patient")
   }
   counts = [np.asarray(row.counts, np.int64) for row in rows]
+  none = np.zeros((0, size, 3), np.int64)
+  parts = [none if row.slices is None else row.slices for row in rows]
   with atomic_path(path) as scratch:
     np.savez_compressed(
       scratch,
       counts=np.array(counts, np.int64).reshape(-1, size, size),
+      num_slices=np.array([len(part) for part in parts], np.int64),
+      slices=np.concatenate([none, *parts]),
       scheme=np.array(scheme.name),
       names=np.array(scheme.names),
       colors=np.array([s.color for s in scheme.structures]),
@@ -102,6 +127,18 @@ def load_counts(path: str | Path) -> Results:
   with np.load(path, allow_pickle=False) as file:
     columns = [file[n].tolist() for n in ("fold", "labelling", "study")]
     columns += [file["patient"].tolist(), list(file["counts"])]
+    columns.append(_slices(file))
     names, colors = file["names"].tolist(), file["colors"].tolist()
     scheme = scheme_from_names(str(file["scheme"]), names, colors)
   return Results(scheme, [Row(*row) for row in zip(*columns, strict=True)])
+
+
+def _slices(file) -> list[np.ndarray | None]:
+  """Returns each row's tallies by slice, None where they were not kept."""
+  if "slices" not in file:
+    return [None] * len(file["counts"])
+  ends = np.cumsum(file["num_slices"])
+  return [
+    part if len(part) else None
+    for part in np.split(file["slices"], ends)[: len(ends)]
+  ]

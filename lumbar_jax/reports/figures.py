@@ -21,12 +21,18 @@ FOLD_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00")
 _CURVES = (("loss", "Loss"), ("accuracy", "Accuracy"), ("iou", "Mean IoU"))
 
 
-def best_epoch(lines: Sequence[Mapping[str, Any]]) -> int | None:
-  """Returns the place of the best validation accuracy, the first of equals.
+def best_epoch(
+  lines: Sequence[Mapping[str, Any]], best_by: str = "accuracy"
+) -> int | None:
+  """Returns the place of the best validation score, the first of equals.
 
   That epoch's weights are what the fold's model is (paper 000, section 5.3).
+
+  Args:
+    lines: of a metrics.jsonl.
+    best_by: `config.training.best_by`.
   """
-  values = _series(lines, "val/accuracy")
+  values = _series(lines, f"val/{best_by}")
   return None if np.isnan(values).all() else int(np.nanargmax(values))
 
 
@@ -37,12 +43,14 @@ def _series(lines: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
 def learning_curves(
   histories: Mapping[int, Sequence[Mapping[str, Any]]],
   theme: Theme = LIGHT,
+  best_by: str = "accuracy",
 ) -> Figure:
   """Draws loss, accuracy and mean foreground IoU by epoch, folds in colours.
 
   Args:
     histories: {fold: lines of its metrics.jsonl}, at least one line in all.
     theme: colours.
+    best_by: `config.training.best_by`.
 
   Returns:
     Training dashed, validation solid; a dot marks each fold's best epoch.
@@ -51,7 +59,8 @@ def learning_curves(
     figure = Figure(figsize=(9.6, 2.9), layout="constrained")
     for axes, (name, title) in zip(figure.subplots(1, 3), _CURVES, strict=True):
       for fold, lines in histories.items():
-        _curve(axes, lines, name, _fold_color(fold))
+        best = best_epoch(lines, best_by)
+        _curve(axes, lines, name, _fold_color(fold), best)
       axes.set(title=title, xlabel="epoch")
       axes.xaxis.get_major_locator().set_params(integer=True)
       axes.margins(x=0.03)
@@ -64,14 +73,13 @@ def learning_curves(
   return figure
 
 
-def _curve(axes, lines, name: str, color: str) -> None:
+def _curve(axes, lines, name: str, color: str, best: int | None) -> None:
   """Draws one fold's training and validation curve and its best epoch."""
   epochs = _series(lines, "epoch") + 1
   dot = "." if len(lines) == 1 else ""
   train, val = (_series(lines, f"{part}/{name}") for part in ("train", "val"))
   axes.plot(epochs, train, "--", marker=dot, color=color, lw=1, alpha=0.55)
   axes.plot(epochs, val, color=color, lw=1.6)
-  best = best_epoch(lines)
   if best is not None:
     axes.plot(
       epochs[best],

@@ -51,7 +51,7 @@ def _context(
     "is_phantom": run.config.data.source == "phantom",
     "settings": contents.changed_settings(run),
     "training": _training(run, facts),
-    "curves": pictures.learning_curves(facts),
+    "curves": pictures.learning_curves(run, facts),
     "headline": _headline(facts),
     "blocks": _blocks(facts),
     "means": _means(facts),
@@ -74,7 +74,7 @@ def _training(run: Run, facts: Facts) -> list[dict[str, Any]]:
   table = []
   for fold in run.folds:
     lines = facts.histories.get(fold, [])
-    best = figures.best_epoch(lines)
+    best = figures.best_epoch(lines, run.config.training.best_by)
     seconds = sum(line.get("time_s", 0.0) for line in lines)
     chosen = lines[best] if best is not None else {}
     table.append(

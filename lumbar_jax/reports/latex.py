@@ -5,7 +5,7 @@ Percent with one decimal, best of a row bold, as paper 000's Tables 6 to 8.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from lumbar_jax.evaluation.tables import MEAN_ROWS
@@ -106,6 +106,51 @@ def ablation_table(rows: Sequence[Mapping], note: str) -> str:
   return _tabular(lines, 2 * width, note)
 
 
+def networks_table(
+  rows: Sequence[Mapping],
+  titles: Mapping[str, str],
+  lowest: Collection[str],
+  note: str,
+) -> str:
+  """Returns a line a network, percent with two decimals, as in paper 002.
+
+  Args:
+    rows: with "model", "rule" and shares under the keys of `titles`; the lines
+      of each rule stand together, the best of each column bold.
+    titles: {column: its head}.
+    lowest: columns whose smallest number is the best.
+    note: a last line.
+  """
+  lines = [_line(["Method", "Rule", *map(escape, titles.values())])]
+  for rule in dict.fromkeys(row["rule"] for row in rows):
+    block = [row for row in rows if row["rule"] == rule]
+    best = {
+      name: _best([row[name] for row in block], name in lowest)
+      for name in titles
+    }
+    lines.append(r"\midrule")
+    for row in block:
+      shown = {name: _hundredths(row[name]) for name in titles}
+      cells = [
+        rf"\textbf{{{text}}}" if text == best[name] else text
+        for name, text in shown.items()
+      ]
+      lines.append(_line([escape(row["model"]), escape(rule), *cells]))
+  return _tabular(lines, len(titles), note, "ll")
+
+
+def _hundredths(value: float) -> str:
+  return _ABSENT if math.isnan(value) else f"{100 * value:.2f}"
+
+
+def _best(values: Sequence[float], lowest: bool) -> str | None:
+  """Returns how the best of several values is shown, None without a choice."""
+  known = [value for value in values if not math.isnan(value)]
+  if len(values) < 2 or not known:
+    return None
+  return _hundredths(min(known) if lowest else max(known))
+
+
 def _columns(rows: Sequence[Mapping]) -> _Columns:
   columns = {}
   for row in rows:
@@ -147,13 +192,15 @@ def _line(cells: Sequence[str]) -> str:
   return " & ".join(cells) + r" \\"
 
 
-def _tabular(lines: Sequence[str], num_columns: int, note: str) -> str:
+def _tabular(
+  lines: Sequence[str], num_columns: int, note: str, first: str = "rl"
+) -> str:
   """Returns the finished environment, the note as its last line."""
   last = [rf"\multicolumn{{{num_columns + 2}}}{{l}}{{{escape(note)}}} \\"]
   return "\n".join(
     [
       r"% needs \usepackage{booktabs}",
-      rf"\begin{{tabular}}{{rl{'r' * num_columns}}}",
+      rf"\begin{{tabular}}{{{first}{'r' * num_columns}}}",
       r"\toprule",
       *lines,
       r"\bottomrule",

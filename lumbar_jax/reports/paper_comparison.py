@@ -7,7 +7,8 @@ import numpy as np
 
 from lumbar_jax.reports.paper_000 import paper_values
 
-_GROUPS_A_BLOCK = {6: 3, 7: 3, 8: 2}  # (model, labelling, metric) side by side
+_GROUPS_A_BLOCK = {8: 2}  # (model, labelling, metric) side by side; else 3
+_MIDAS = "MIDAS, whose\nmasks are not public: its patients are others."
 _NAMES = 24  # characters for the classes' names
 _CELL = 7  # and for a number
 _LOUD = "!" * 79
@@ -15,11 +16,12 @@ _LOUD = "!" * 79
 Rows = Sequence[Mapping[str, Any]]
 
 
-def data_lines(data: Mapping[str, Any]) -> str:
+def data_lines(data: Mapping[str, Any], theirs: str = _MIDAS) -> str:
   """Returns in words which data our numbers are of.
 
   Args:
     data: "source" ("phantom", "mids" or "manifest") and "root".
+    theirs: which data the paper's are, after "The paper's are".
   """
   if data.get("source") == "phantom":
     return "\n".join(
@@ -34,25 +36,27 @@ def data_lines(data: Mapping[str, Any]) -> str:
   place = data.get("root") or data.get("manifest") or "an unnamed place"
   return (
     f"Our data: {place} ({data.get('source', 'unknown source')}). The paper's "
-    "are MIDAS, whose\nmasks are not public: its patients are others."
+    f"are {theirs}"
   )
 
 
-def compare_table(table: int, ours: Rows) -> str:
+def compare_table(table: int, ours: Rows, theirs: Rows | None = None) -> str:
   """Returns our values, the paper's and their difference, in percent.
 
   Args:
-    table: 6, 7 or 8.
+    table: its number.
     ours: tidy rows, see `paper_rows`.
+    theirs: the paper's; None: those of paper 000's Table 6, 7 or 8.
 
   Returns:
     Blocks of columns for what both have, then the names of what one has only.
   """
-  mine, paper = _by_group(ours), _by_group(paper_values(table))
+  theirs = paper_values(table) if theirs is None else theirs
+  mine, paper = _by_group(ours), _by_group(theirs)
   models = list(dict.fromkeys(key[:2] for key in mine))
   common = [key for key in mine if key in paper]
   common.sort(key=lambda key: models.index(key[:2]))
-  step = _GROUPS_A_BLOCK[table]
+  step = _GROUPS_A_BLOCK.get(table, 3)
   blocks = [
     _block(common[start : start + step], mine, paper)
     for start in range(0, len(common), step)
@@ -96,7 +100,9 @@ def _block(keys, mine, paper) -> str:
 
 
 def _cells(ours: float, paper: float) -> str:
-  if np.isnan(ours):
-    return f"  {'-':>{_CELL}}{100 * paper:{_CELL}.1f}{'-':>{_CELL}}"
-  apart = 100 * (ours - paper)
-  return f"  {100 * ours:{_CELL}.1f}{100 * paper:{_CELL}.1f}{apart:+{_CELL}.1f}"
+  """Returns ours, the paper's and the difference; "-" for what is not there."""
+  values = ((ours, ""), (paper, ""), (ours - paper, "+"))
+  return "  " + "".join(
+    f"{'-':>{_CELL}}" if np.isnan(value) else f"{100 * value:{sign}{_CELL}.1f}"
+    for value, sign in values
+  )

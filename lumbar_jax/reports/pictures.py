@@ -50,17 +50,18 @@ def chart(draw, *args: Any, alt: str, caption: str) -> Picture:
   return Picture(light, alt, caption, dark=dark)
 
 
-def learning_curves(facts: Facts) -> Picture | None:
+def learning_curves(run: Run, facts: Facts) -> Picture | None:
   """Returns the learning curves, None before the first epoch."""
   if not facts.histories:
     return None
+  best_by = run.config.training.best_by
+  words = {"accuracy": "accuracy", "iou": "mean IoU"}[best_by]
   return chart(
-    figures.learning_curves,
-    *(facts.histories,),
+    lambda theme: figures.learning_curves(facts.histories, theme, best_by),
     alt="Line charts of loss, accuracy and mean IoU by epoch and fold.",
     caption="Loss, accuracy and mean foreground IoU on training (dashed) and "
     "validation patches (solid). The dot is the epoch with the best "
-    "validation accuracy, whose weights are used.",
+    f"validation {words}, whose weights are used.",
   )
 
 

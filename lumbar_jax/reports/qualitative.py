@@ -38,6 +38,7 @@ def qualitative(
   examples: Sequence[Example],
   scheme: Scheme,
   margin_mm: float | None = 8,
+  **size: float,
 ) -> Figure:
   """Draws a row an example: the channels, truth, then every model.
 
@@ -49,6 +50,7 @@ def qualitative(
     scheme: the classes.
     margin_mm: what is shown around the classes of truth and predictions; None
       shows whole slices.
+    **size: width_in of `draw_strips`.
 
   Raises:
     InputError: the examples' channels or models differ.
@@ -62,7 +64,7 @@ def qualitative(
       )
   strips = [_strip(example, scheme, margin_mm) for example in examples]
   maps = [labels for example in examples for labels in _maps(example)]
-  return draw_strips(columns, strips, class_entries(scheme, maps))
+  return draw_strips(columns, strips, class_entries(scheme, maps), **size)
 
 
 def _columns(example: Example) -> list[str]:

@@ -30,7 +30,10 @@ class Strip:
 
 
 def draw_strips(
-  columns: Sequence[str], rows: Sequence[Strip], entries: Sequence[Patch]
+  columns: Sequence[str],
+  rows: Sequence[Strip],
+  entries: Sequence[Patch],
+  width_in: float = _WIDTH_IN,
 ) -> Figure:
   """Draws strips of pictures below each other, all to one scale.
 
@@ -38,13 +41,14 @@ def draw_strips(
     columns: names above the pictures.
     rows: as many pictures each as there are columns.
     entries: of the legend.
+    width_in: of the figure, inches.
   """
   frame = np.max([row.size_mm for row in rows], axis=0)
   with style():
     figure = Figure(facecolor=_FILM)
     legend_in = 0.2 + 0.18 * -(-len(entries) // _LEGEND_COLUMNS)
     shape = (len(rows), len(columns))
-    grid = _panels(figure, shape, frame[0] / frame[1], legend_in)
+    grid = _panels(figure, shape, frame[0] / frame[1], legend_in, width_in)
     for axes, row in zip(grid, rows, strict=True):
       _draw_row(axes, row, frame)
     for axes, name in zip(grid[0], columns, strict=True):
@@ -70,21 +74,27 @@ def draw_strips(
   return figure
 
 
-def _panels(figure, shape: tuple[int, int], ratio: float, legend_in: float):
+def _panels(
+  figure,
+  shape: tuple[int, int],
+  ratio: float,
+  legend_in: float,
+  width_in: float,
+):
   """Returns [rows][columns] axes of height = ratio * width, on one sheet."""
   num_rows, num_columns = shape
   gap, line, margin = 0.07, 0.24, 0.1  # inches
-  width = (_WIDTH_IN - 2 * margin + gap) / num_columns - gap
+  width = (width_in - 2 * margin + gap) / num_columns - gap
   height = width * ratio
   total = num_rows * (height + line) + line + legend_in
-  figure.set_size_inches(_WIDTH_IN, total)
+  figure.set_size_inches(width_in, total)
   return [
     [
       figure.add_axes(
         (
-          (margin + column * (width + gap)) / _WIDTH_IN,
+          (margin + column * (width + gap)) / width_in,
           1 - (line + (row + 1) * (line + height)) / total,
-          width / _WIDTH_IN,
+          width / width_in,
           height / total,
         )
       )

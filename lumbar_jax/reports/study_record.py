@@ -80,6 +80,7 @@ def record(found: Found, facts: Facts) -> dict[str, Any]:
     "classes": list(found.run.scheme.names),
     "patients": {
       "test": list(facts.splits.test) if facts.splits else [],
+      "training": list(facts.splits.training) if facts.splits else [],
       "folds": [list(patients) for patients in folds],
     },
     "evaluated": evaluated(found) | {"held_out": is_held_out(found)},

@@ -59,7 +59,9 @@ def make_engine(
     return create_state(net, optimizer, key, seed, (size, size, channels))
 
   loss = make_loss(config.training)
-  step = make_train_step(net, optimizer, loss, config.augmentation)
+  step = make_train_step(
+    net, optimizer, loss, config.augmentation, config.training.auxiliary
+  )
   return Engine(
     mesh,
     jax.jit(create, out_shardings=whole),

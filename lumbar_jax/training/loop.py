@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from lumbar_jax.anatomy import Scheme
+from lumbar_jax.data import artefacts
 from lumbar_jax.data.pipeline import PatchSource, eval_batches, train_batches
 from lumbar_jax.errors import InputError
 from lumbar_jax.progress import Progress
@@ -152,6 +153,8 @@ class FoldTrainer:
     every = config.training.checkpoint_every_steps
     for step, batch in enumerate(batches, start=first + 1):
       studies = batch.pop("studies")
+      if artefacts.wanted(config.augmentation):
+        batch["spacing_mm"] = self._train.spacing_mm(studies)
       batch = sharding.put_batch(batch, self._engine.mesh)
       self.state, sums = self._engine.train_step(self.state, batch)
       pending.append((step, studies, sums))
@@ -214,10 +217,11 @@ class FoldTrainer:
   def _finish_epoch(self, scalars: dict[str, float]) -> None:
     """Saves the best weights if they are, then moves to the next epoch."""
     position = self.position
-    accuracy = scalars["val/accuracy"]
-    if accuracy > position.best_accuracy:
-      position.best_accuracy, position.best_epoch = accuracy, position.epoch
-      info = {"epoch": position.epoch, "val/accuracy": accuracy}
+    name = f"val/{self._config.training.best_by}"
+    score = 0.0 if np.isnan(scalars[name]) else scalars[name]
+    if score > position.best_score:
+      position.best_score, position.best_epoch = score, position.epoch
+      info = {"epoch": position.epoch, name: score}
       self._checkpoints.save_best(position.epoch, self.state.variables, info)
     position.epoch += 1
     self.place = (position.epoch, int(self.state.step), 0)

@@ -72,14 +72,15 @@ class Position:
     epoch: the running epoch, from 0.
     iterator: the batch iterator's state within it, or None at its start.
     sums: of the epoch so far.
-    best_accuracy: best validation accuracy so far, -1 before the first.
+    best_score: best validation score (`config.training.best_by`) so far, -1
+      before the first.
     best_epoch: the epoch that had it.
   """
 
   epoch: int
   iterator: dict[str, Any] | None
   sums: EpochSums
-  best_accuracy: float = -1.0
+  best_score: float = -1.0
   best_epoch: int = -1
 
   def to_json(self) -> dict[str, Any]:
@@ -90,4 +91,7 @@ class Position:
   @classmethod
   def from_json(cls, value: dict[str, Any]) -> "Position":
     """Reads what `to_json` gave."""
-    return cls(**value | {"sums": EpochSums.from_json(value["sums"])})
+    value = value | {"sums": EpochSums.from_json(value["sums"])}
+    if "best_accuracy" in value:  # as it was when there was no other score
+      value["best_score"] = value.pop("best_accuracy")
+    return cls(**value)

@@ -1,5 +1,6 @@
 """Pure training and evaluation steps."""
 
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -10,11 +11,15 @@ import optax
 from flax import struct
 
 from lumbar_jax import metrics
-from lumbar_jax.data import augmentation
+from lumbar_jax.data import artefacts, augmentation
+from lumbar_jax.models.auxiliary import declared
+from lumbar_jax.training.auxiliary import auxiliary_loss
 from lumbar_jax.training.losses import valid_pixels
 from lumbar_jax.training.state import TrainState
 
-Batch = dict[str, jax.Array]  # images [b h w c], labels [b h w]
+# images [b h w c], labels [b h w]; spacing_mm [b 2] where artefacts are drawn
+Batch = dict[str, jax.Array]
+_ARTEFACTS = zlib.crc32(b"artefacts")  # of their keys, whatever else is drawn
 
 
 @struct.dataclass
@@ -22,7 +27,8 @@ class StepSums:
   """What a step adds to the epoch's figures.
 
   Attributes:
-    loss: mean loss of the batch, float32.
+    loss: mean loss of the batch's logits, float32; auxiliary losses are not in
+      it, so that it can be compared with an evaluation's.
     num_pixels: pixels that count, float32.
     confusion: [k k] int32 counts, rows are the truth.
     update_norm: L2 norm of the parameters' update, 0 in an evaluation.
@@ -64,14 +70,21 @@ def augment_batch(
   Args:
     seed: the state's.
     step: the state's.
-    batch: images [b h w c] and labels [b h w].
+    batch: see `Batch`.
     augment: `config.augmentation`, or None to take them as they are.
   """
   images, labels = batch["images"], batch["labels"]
   if augment is None:
     return images, labels
-  affine = augmentation.sample(_keys(seed, step)[0], images.shape, augment)
-  return augmentation.apply(images, labels, affine)
+  key = _keys(seed, step)[0]
+  if not augmentation.is_identity(augment):
+    affine = augmentation.sample(key, images.shape, augment)
+    images, labels = augmentation.apply(images, labels, affine)
+  if artefacts.wanted(augment):
+    key = jax.random.fold_in(key, _ARTEFACTS)
+    drawn = artefacts.sample(key, images.shape, augment)
+    images = artefacts.apply(images, drawn, batch["spacing_mm"])
+  return images, labels
 
 
 def make_train_step(
@@ -79,6 +92,7 @@ def make_train_step(
   optimizer: optax.GradientTransformation,
   loss_fn: Callable[[jax.Array, jax.Array], jax.Array],
   augment: Any,
+  auxiliary_weight: float = 1.0,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, StepSums]]:
   """Returns the pure step (state, batch) -> (state, sums).
 
@@ -90,7 +104,10 @@ def make_train_step(
     optimizer: its optimizer.
     loss_fn: (logits, labels) -> scalar.
     augment: `config.augmentation`, or None for none.
+    auxiliary_weight: factor of the losses that the network declares of its
+      auxiliary outputs (see `models.auxiliary`), beside the logits' own.
   """
+  further = declared(net) if auxiliary_weight else {}
 
   def train_step(state: TrainState, batch: Batch):
     images, labels = augment_batch(state.seed, state.step, batch, augment)
@@ -104,11 +121,16 @@ def make_train_step(
         mutable=list(state.collections),
         rngs={"dropout": drop},
       )
-      loss = loss_fn(outputs.logits, labels)
-      return loss, (outputs.logits, collections)
+      total = loss = loss_fn(outputs.logits, labels)
+      if further:
+        k = outputs.logits.shape[-1]
+        total += auxiliary_weight * auxiliary_loss(
+          further, outputs.auxiliary, labels, k, loss_fn
+        )
+      return total, (loss, outputs.logits, collections)
 
     grad_fn = jax.value_and_grad(objective, has_aux=True)
-    (loss, (logits, collections)), grads = grad_fn(state.params)
+    (_, (loss, logits, collections)), grads = grad_fn(state.params)
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     new = state.replace(

@@ -32,6 +32,15 @@ def test_nonzero_takes_its_statistics_where_there_is_signal(array):
   assert result[array == 0].max() < signal.min()
 
 
+def test_percentiles_become_zero_and_one(array):
+  """Half a percent of the voxels at either end is cut off."""
+  result = normalise(array, "percentile")
+  low, high = np.quantile(array.astype(float), (0.005, 0.995))
+  expected = np.clip((array - low) / (high - low), 0, 1)
+  np.testing.assert_allclose(result, expected, atol=1e-5)
+  assert (result.min(), result.max()) == (0, 1)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_outside_the_field_nothing_counts(array, method):
   field = np.ones(array.shape, bool)

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from lumbar_jax.anatomy import DISCS, LEVELS, MIDAS12, PHANTOM, read_dseg_tsv
+from lumbar_jax.anatomy import (
+  DISCS,
+  LEVELS,
+  MIDAS12,
+  MRSPINESEG,
+  PHANTOM,
+  read_dseg_tsv,
+)
 from lumbar_jax.data.phantom import (
   Motion,
   draw_protocol,
@@ -20,7 +27,7 @@ from lumbar_jax.data.phantom.patient import CHAIN, draw_patient
 from lumbar_jax.data.phantom.tissues import ID, draw_body
 from lumbar_jax.data.volumes import read_volume
 from lumbar_jax.errors import InputError
-from lumbar_jax.files import read_json
+from lumbar_jax.files import digest, read_json
 
 TO_MIDAS12 = np.array([MIDAS12.lookup(PHANTOM)[i] for i in PHANTOM.indices])
 FAST = {"supersampling": (1, 1, 1)}
@@ -85,6 +92,33 @@ def test_tiny_patients_have_every_class_and_all_lumbar_levels(still):
     assert counts.min() > 80
     found = set(np.array(PHANTOM.names)[np.unique(session.labels)])
     assert {*LEVELS, "T12", "T12-L1", *DISCS[4:]} <= found
+
+
+def test_tall_images_show_every_level_of_some_patient():
+  """Paper 002: T10 and the disc below it in some, T9 and its disc in few."""
+  patients = [simulate("tall_tiny", i, num_slices=(3, 3)) for i in range(14)]
+  table = MRSPINESEG.lookup(PHANTOM)
+  lookup = np.array([table[i] for i in PHANTOM.indices])
+  shown = [
+    np.bincount(lookup[p.labels].ravel(), minlength=20) for p in patients
+  ]
+  share = dict(
+    zip(MRSPINESEG.names, (np.array(shown) > 5).mean(0), strict=True)
+  )
+  rare = {"T9", "T9-T10", "T10-T11"}
+  assert all(share[name] == 1 for name in share.keys() - rare)
+  assert 0 < share["T9-T10"] < share["T10-T11"]
+  assert 0 < share["T9"] < 1
+
+
+def test_a_data_set_of_an_older_version_is_still_the_same(tmp_path):
+  """It is known by a digest of fields, among which there was no lift."""
+  preset = dataclasses.replace(get_preset("tiny"), **THIN)
+  write_dataset(tmp_path, preset, 1)
+  written = read_json(tmp_path / "phantom.json")
+  old = dataclasses.asdict(preset)
+  del old["lift_mm"]
+  assert written["digest"] == digest(old)
 
 
 def test_slices_change_from_the_midline_to_the_sides(still):

@@ -12,6 +12,7 @@ import pytest
 
 from lumbar_jax import config as configs
 from lumbar_jax.anatomy import MIDAS12, SPIDER
+from lumbar_jax.data.pipeline import PatchSource
 from lumbar_jax.data.prepare import (
   prepare_in_memory,
   prepare_studies,
@@ -132,6 +133,22 @@ def test_a_coarser_spacing_keeps_the_native_truth(study, config):
   np.testing.assert_allclose(prepared.info["training_spacing_mm"], 2.5)
 
 
+def test_whole_slices_of_one_size(study, config):
+  """Stretched where they are not square; the truth stays native."""
+  native = prepare_in_memory(study, config, MIDAS12)
+  config.update(image_size=48)
+  prepared = prepare_in_memory(study, config, MIDAS12)
+  assert prepared.image.shape == (5, 48, 48, 2)
+  assert prepared.mask.shape == (5, 48, 48)
+  assert prepared.native_mask.shape == SHAPE
+  field_mm = np.multiply(SHAPE[1:], SPACING_MM[1:])
+  spacing_mm = prepared.info["training_spacing_mm"]
+  np.testing.assert_allclose(spacing_mm, field_mm / 48)
+  assert len(PatchSource([prepared], 48, 48)) == 5  # one patch a slice
+  expected = resize_images(np.moveaxis(native.image, -1, 0)[0], (48, 48))
+  np.testing.assert_allclose(prepared.image[..., 0], expected, atol=1e-5)
+
+
 @pytest.mark.parametrize("shape", [(24, 18), (61, 50), (40, 18), (7, 90)])
 def test_resizing_is_that_of_jax(shape):
   """Scores come back by jax.image.resize, so the grids must be the same."""
@@ -171,6 +188,7 @@ def test_a_second_run_finds_the_entry(study, config, tmp_path, monkeypatch):
     ("registration_bound_mm", 14.0),
     ("normalisation", "nonzero"),
     ("spacing_mm", 3.0),
+    ("image_size", 48),
     ("channels", ("T2w",)),
     ("channels", ("T1w", "T2w")),
   ],

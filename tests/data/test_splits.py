@@ -167,6 +167,11 @@ def test_test_patients_need_no_fold():
       "4 patients are left .*num_folds = 5.*num_folds=4, or add",
     ),
     (
+      _studies(2),
+      {"num_folds": 1, "test_fraction": 0.5},
+      r"1 patient is left to train on .*, fewer than two.*test_fraction=0",
+    ),
+    (
       _given(["test", None, "train", "train"], "split"),
       {},
       "1 patients have no split, others do: P001.*fill column split",
@@ -195,6 +200,36 @@ def test_test_patients_need_no_fold():
 def test_bad_data(studies, changes, expected):
   with pytest.raises(InputError, match=expected):
     make_splits(studies, **_with(**changes))
+
+
+@pytest.mark.parametrize("test_fraction", [0.0, 0.2])
+def test_one_fold_is_eight_to_two(test_fraction):
+  """Paper 002, section 4.4: training and validation 8:2, by patient."""
+  settings = _with(test_fraction=test_fraction, num_folds=1)
+  splits = make_splits(_studies(200, women=0.3), **settings)
+  rest = round(200 * (1 - test_fraction))
+  assert splits.num_folds == 1
+  assert len(splits.validation(0)) == len(splits.validated) == 0.2 * rest
+  assert splits.train(0) == splits.training
+  parts = (splits.train(0), splits.validation(0), splits.test)
+  assert sorted(p for part in parts for p in part) == [
+    f"P{i:03d}" for i in range(200)
+  ]
+  women = {f"P{i:03d}" for i in range(60)}
+  assert abs(len(women & set(splits.validated)) - 0.3 * 0.2 * rest) < 1
+  half = make_splits(_studies(200), **settings, validation_fraction=0.5)
+  assert len(half.validated) == rest / 2
+  assert len(make_splits(_studies(3), **settings).validated) == 1
+
+
+def test_one_fold_comes_back_from_its_file(tmp_path):
+  path, studies = tmp_path / "splits.json", _studies(12)
+  settings = _with(num_folds=1, test_fraction=0.0)
+  splits = load_or_make_splits(path, studies, **settings)
+  assert len(splits.training) == 10
+  assert load_or_make_splits(path, studies, **settings) == splits
+  with pytest.raises(InputError, match=r"validation_fraction = 0\.2, now 0\.3"):
+    load_or_make_splits(path, studies, **settings, validation_fraction=0.3)
 
 
 def test_unknown_fold():
@@ -302,6 +337,10 @@ def test_manifest_that_changed_is_refused(tmp_path, field, before, after):
     (
       '{"test": [], "folds": [["a"], []], "unlabelled": [], "settings": {}}',
       r"folds of \[1, 0\] patients",
+    ),
+    (
+      '{"test": [], "folds": [["a"]], "unlabelled": [], "settings": {}}',
+      r"folds of \[1\] patients",
     ),
   ],
 )

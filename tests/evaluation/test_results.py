@@ -1,12 +1,14 @@
 """Confusion counts of an evaluation, kept in a file."""
 
+import types
+
 import numpy as np
 import pytest
 
 from lumbar_jax.anatomy import SPIDER
 from lumbar_jax.errors import InputError
 from lumbar_jax.evaluation import results as results_lib
-from lumbar_jax.evaluation.results import Results, Row
+from lumbar_jax.evaluation.results import Results, make_row
 
 
 def make_results():
@@ -14,7 +16,11 @@ def make_results():
   return Results(
     SPIDER,
     [
-      Row(fold, kind, f"s{study}", f"p{study}", rng.integers(0, 9, (4, 4)))
+      make_row(
+        (fold, kind),
+        types.SimpleNamespace(name=f"s{study}", patient=f"p{study}"),
+        rng.integers(0, 9, (2 + study, 4, 4)),
+      )
       for study in range(2)
       for fold in ("0", "1", "averaged")
       for kind in ("MAP", "TH")
@@ -56,7 +62,26 @@ def test_counts_file_round_trip(tmp_path, num_rows):
     assert (one.fold, one.labelling) == (other.fold, other.labelling)
     assert (one.study, one.patient) == (other.study, other.patient)
     np.testing.assert_array_equal(one.counts, other.counts)
+    np.testing.assert_array_equal(one.slices, other.slices)
+    assert one.slices.shape == (2 + int(one.study[1]), 4, 3)
+    np.testing.assert_array_equal(one.slices[..., 1].sum(0), one.counts.sum(1))
+    np.testing.assert_array_equal(one.slices[..., 2].sum(0), one.counts.sum(0))
+    np.testing.assert_array_equal(
+      one.slices[..., 0].sum(0), np.diag(one.counts)
+    )
   assert [p.name for p in path.parent.iterdir()] == ["counts.npz"]
+
+
+def test_a_file_of_an_older_version_has_no_slices(tmp_path):
+  results, path = make_results(), tmp_path / "counts.npz"
+  results_lib.save_counts(path, results)
+  with np.load(path) as file:
+    old = {n: file[n] for n in file.files if "slices" not in n}
+  np.savez(path, **old)
+  found = results_lib.load_counts(path)
+  assert [row.slices for row in found.rows] == [None] * len(results.rows)
+  results_lib.save_counts(path, found)
+  assert [r.slices for r in results_lib.load_counts(path).rows] == [None] * 12
 
 
 def test_missing_counts_name_the_file(tmp_path):

@@ -27,6 +27,9 @@ class TestLearningCurves:
     assert figures.best_epoch(lines(np.nan, 0.1)) == 1
     assert figures.best_epoch(lines(np.nan)) is None
     assert figures.best_epoch([]) is None
+    by_iou = [{"val/accuracy": 1 - v, "val/iou": v} for v in (0.1, 0.3, 0.2)]
+    assert figures.best_epoch(by_iou) == 0
+    assert figures.best_epoch(by_iou, "iou") == 1
 
   def test_best_epoch_is_marked_in_every_panel(self):
     history = [line | {"val/loss": 1.5} for line in lines(0.2, 0.9, 0.5)]

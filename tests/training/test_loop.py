@@ -17,6 +17,7 @@ from lumbar_jax.training.checkpoints import Checkpoints, load_best
 from lumbar_jax.training.engine import make_engine
 from lumbar_jax.training.loop import FoldTrainer
 from lumbar_jax.training.optimizers import make_optimizer
+from lumbar_jax.training.position import EpochSums, Position
 from lumbar_jax.training.writers import MetricWriter, read_metrics
 
 SCHEME = anatomy.SPIDER
@@ -38,15 +39,17 @@ def study(name: str, bad: bool = False) -> PreparedStudy:
   if bad:
     image[2] = np.inf
   return PreparedStudy(
-    *(name, name, "", image, mask, mask, (16, 16), (1.0, 1.0, 1.0), {})
+    *(name, name, "", image, mask, mask, (16, 16), (1.0, 1.0, 1.0)),
+    info={"training_spacing_mm": [1.0, 2.0]},
   )
 
 
-def trainer(folder, *, bad: bool = False, **training) -> FoldTrainer:
+def trainer(folder, *, bad=False, augment=None, **training) -> FoldTrainer:
   config = config_lib.default()
   config.data.update(channels=("T2w",), num_workers=0)
   config.augmentation.update(
-    rotation_deg=0.0, zoom=(1.0, 1.0), shift=0.0, flip=0.0
+    **{"rotation_deg": 0.0, "zoom": (1.0, 1.0), "shift": 0.0, "flip": 0.0},
+    **(augment or {}),
   )
   config.training.update(
     **{"batch_size": 4, "tensorboard": False, "num_epochs": 2, **training}
@@ -66,7 +69,7 @@ def test_training_learns_and_records_each_epoch(tmp_path):
   names = {f"{p}/iou/{n}" for p in ("train", "val") for n in SCHEME.names}
   assert names <= set(lines[0])
   best = max(line["val/accuracy"] for line in lines)
-  assert position.best_accuracy == best
+  assert position.best_score == best
 
 
 def test_the_best_checkpoint_holds_the_weights_of_the_best_epoch(tmp_path):
@@ -77,6 +80,23 @@ def test_the_best_checkpoint_holds_the_weights_of_the_best_epoch(tmp_path):
   assert info["epoch"] == position.best_epoch == 0
   kernel = variables["params"]["Conv_0"]["kernel"]
   np.testing.assert_array_equal(kernel, work.state.params["Conv_0"]["kernel"])
+
+
+def test_the_best_epoch_by_iou_with_artefacts(tmp_path):
+  """The batches bring the spacing that a blur in mm needs."""
+  augment = {"noise": 0.1, "blur_mm": 1.0}
+  position = trainer(tmp_path, augment=augment, best_by="iou").run()
+  scores = [line["val/iou"] for line in read_metrics(tmp_path)]
+  assert position.best_score == max(scores)
+  assert position.best_epoch == int(np.argmax(scores))
+
+
+def test_a_position_of_an_older_version_is_taken_up():
+  position = Position(3, None, EpochSums.zeros(2), 0.75, 1)
+  old = position.to_json()
+  old["best_accuracy"] = old.pop("best_score")
+  again = Position.from_json(old)
+  assert (again.best_score, again.best_epoch, again.epoch) == (0.75, 1, 3)
 
 
 def test_a_loss_that_is_not_finite_stops_and_says_where(tmp_path):

@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pytest
 import sklearn.metrics
+from scipy import ndimage
 
 from lumbar_jax import config
 from lumbar_jax.anatomy import IGNORE
@@ -68,14 +69,15 @@ def test_cross_entropy_of_large_logits_is_finite():
     np.testing.assert_allclose(loss, expected, rtol=1e-6)
 
 
-def _dice(logits, labels):
-  """One minus the mean of the present classes' soft Dice, in numpy."""
+def _dice(logits, labels, smoothing=1e-6, classes=None):
+  """One minus the mean of (the present) classes' soft Dice, in numpy."""
   keep = labels != IGNORE
   scores, truth = _softmax(logits.astype(float))[keep], labels[keep]
   found = []
-  for c in np.unique(truth):
+  for c in np.unique(truth) if classes is None else classes:
     p, g = scores[:, c], (truth == c).astype(float)
-    found.append((2 * (p * g).sum() + 1e-6) / (p.sum() + g.sum() + 1e-6))
+    both = 2 * (p * g).sum()
+    found.append((both + smoothing) / (p.sum() + g.sum() + smoothing))
   return 1 - np.mean(found)
 
 
@@ -89,6 +91,50 @@ def test_soft_dice_is_numpys(absent, ignored):
   np.testing.assert_allclose(
     losses.soft_dice(logits, labels), _dice(logits, labels), rtol=1e-5
   )
+
+
+def test_soft_dice_of_absent_classes_too():
+  """Paper 002's: every class counts; an absent one costs nearly 1."""
+  logits, labels = _batch(1)
+  labels[labels == 2] = IGNORE
+  loss = losses.soft_dice(logits, labels, 1e-5, absent=True)
+  expected = _dice(logits, labels, 1e-5, range(K))
+  np.testing.assert_allclose(loss, expected, rtol=1e-5)
+  assert expected > _dice(logits, labels)
+  smooth = losses.soft_dice(logits, labels, 100.0, absent=True)
+  np.testing.assert_allclose(
+    smooth, _dice(logits, labels, 100.0, range(K)), rtol=1e-5
+  )
+
+
+def _structure(z, truth):
+  """Inf-Net's loss of one structure, by its formula, in numpy.
+
+  Returns the cross-entropy [b], and 1 - IoU [b] of structure and background.
+  """
+  around = ndimage.uniform_filter(truth, (0, 31, 31), mode="constant")
+  weight = 1 + 5 * np.abs(around - truth)
+  p = 1 / (1 + np.exp(-z))
+  entropy = -(truth * np.log(p) + (1 - truth) * np.log(1 - p))
+  found = [(weight * entropy).sum((1, 2)) / weight.sum((1, 2))]
+  for score, part in ((p, truth), (1 - p, 1 - truth)):
+    both = (weight * score * part).sum((1, 2))
+    either = (weight * (score + part)).sum((1, 2)) - both
+    found.append(1 - (both + 1) / (either + 1))
+  return found
+
+
+def test_structure_of_two_classes_is_inf_nets():
+  """The structure is over 30 pixels from the edges: no padding reaches it."""
+  z = np.random.default_rng(5).standard_normal((2, 66, 72))
+  truth = np.zeros(z.shape)
+  truth[0, 31:33, 31:39] = 1
+  truth[1, 32:35, 33:36] = 1
+  entropy, inside, outside = _structure(z, truth)
+  logits = np.stack([np.zeros_like(z), z], -1).astype(np.float32)
+  found = losses.structure(logits, truth.astype(np.int32))
+  expected = (entropy + (inside + outside) / 2).mean()
+  np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 def test_soft_dice_by_hand():
@@ -105,6 +151,7 @@ LOSSES = {
   "cross-entropy": losses.cross_entropy,
   "weighted": lambda a, b: losses.cross_entropy(a, b, (1.0, 2.0, 3.0, 4.0)),
   "dice": losses.soft_dice,
+  "structure": losses.structure,
 }
 
 
@@ -151,3 +198,10 @@ def test_the_config_weighs_the_two_losses():
   settings.update(cross_entropy=0.0, dice=1.0)
   loss = losses.make_loss(settings)(logits, labels)
   np.testing.assert_allclose(loss, _dice(logits, labels), rtol=1e-5)
+
+  labels[labels == 3] = 0
+  settings.update(dice_absent=True, dice_smoothing=1e-5, structure=0.5)
+  expected = _dice(logits, labels, 1e-5, range(K))
+  expected += 0.5 * losses.structure(logits, labels)
+  loss = losses.make_loss(settings)(logits, labels)
+  np.testing.assert_allclose(loss, expected, rtol=1e-5)

@@ -60,7 +60,7 @@ def write_dataset(
     "preset": preset if isinstance(preset, str) else "custom",
     "num_patients": count,
     "seed": seed,
-    "digest": digest(dataclasses.asdict(chosen)),
+    "digest": digest(_fields(chosen)),
   }
   if _is_written(root, settings):
     return root
@@ -78,6 +78,14 @@ def write_dataset(
   write_json(root / _SETTINGS, settings)
   (root / f"{_SETTINGS}.partial").unlink()
   return root
+
+
+def _fields(preset: Preset) -> dict[str, Any]:
+  """Returns what decides a data set, as it was when there was no lift."""
+  fields = dataclasses.asdict(preset)
+  if not any(preset.lift_mm):
+    del fields["lift_mm"]
+  return fields
 
 
 def _is_written(root: Path, settings: dict[str, Any]) -> bool:

@@ -39,6 +39,8 @@ class Preset:
     variation: relative spread of T1, T2 and proton density between patients.
     bias: relative strength of the receive field's inhomogeneity.
     anatomy: scale of the deviations from the mean anatomy.
+    lift_mm: how far the image's centre lies above that of a lumbar image, which
+      shows T12 and seldom T11; with a tall field of view, up to T9.
   """
 
   num_patients: int
@@ -55,6 +57,7 @@ class Preset:
   variation: float = 0.08
   bias: float = 0.45
   anatomy: float = 1.0
+  lift_mm: Range = (0.0, 0.0)
 
 
 def _channels(matrices, spacings) -> dict[str, Channel]:
@@ -78,6 +81,14 @@ def _channels(matrices, spacings) -> dict[str, Channel]:
     ),
   }
 
+
+# Of paper 002's data: 12 to 15 slices, T10 in some patients and T9 in few. The
+# anatomy ends 190 mm above L3, which is as high as the images may reach.
+_TALL = {
+  "slice_spacing_mm": (4.0, 4.8),
+  "field_of_view_mm": (296.0, 316.0),
+  "lift_mm": (0.0, 36.0),
+}
 
 PRESETS = {
   "tiny": Preset(
@@ -109,6 +120,20 @@ PRESETS = {
       ),
       ((0.3704, 1.0), (0.4688, 1.0)),
     ),
+  ),
+  "tall": Preset(
+    num_patients=25,
+    num_slices=(12, 15),
+    supersampling=(2, 2, 2),
+    **_TALL,
+    **_channels(((256, 256, 288), (224, 256)), ((1.0, 1.3), (1.1, 1.5))),
+  ),
+  "tall_tiny": Preset(
+    num_patients=8,
+    num_slices=(12, 12),
+    supersampling=(1, 1, 1),
+    **_TALL,
+    **_channels(((104, 112, 120), (96, 104)), ((2.5, 3.1), (2.8, 3.3))),
   ),
 }
 

@@ -69,13 +69,16 @@ def draw_scanner(rng: np.random.Generator, preset: Preset) -> Scanner:
   narrow = min(wide, max(narrow, _SIDE_SPAN_MM / num_slices))
   unusual = rng.random() < 0.25
   tilt = rng.normal(0, 1.2, 3) * (1.0 if unusual else 0.0)
+  center_mm = np.array(
+    [rng.normal(0, 1.0), rng.uniform(-12, 4), rng.uniform(-24, -8)]
+  )
+  if any(preset.lift_mm):  # else nothing is drawn: older presets stay theirs
+    center_mm[2] += rng.uniform(*preset.lift_mm)
   return Scanner(
     manufacturer=manufacturer,
     model=model,
     field_t=field_t,
-    center_mm=np.array(
-      [rng.normal(0, 1.0), rng.uniform(-12, 4), rng.uniform(-24, -8)]
-    ),
+    center_mm=center_mm,
     tilt_deg=np.clip(tilt, -3, 3),
     num_slices=num_slices,
     slice_spacing_mm=round(float(rng.uniform(narrow, wide)), 3),

@@ -2,9 +2,10 @@
 
 One file a source, each with a function that returns a `Found`:
 
-  mids      a MIDS or BIDS tree (mids.py)
-  manifest  a table with one row a study (manifest.py)
-  phantom   synthetic patients, made on first use (phantom.py)
+  mids        a MIDS or BIDS tree (mids.py)
+  manifest    a table with one row a study (manifest.py)
+  phantom     synthetic patients, made on first use (phantom.py)
+  mrspineseg  the data set of paper 002 as it is downloaded (mrspineseg.py)
 
 A further data set is one more file here and one more line in `scan`.
 """
@@ -14,7 +15,8 @@ from pathlib import Path
 
 from absl import logging
 
-from lumbar_jax.data.sources import manifest, mids, phantom
+from lumbar_jax.config import SOURCES
+from lumbar_jax.data.sources import manifest, mids, mrspineseg, phantom
 from lumbar_jax.data.sources.found import ERROR, Finding, Found
 from lumbar_jax.errors import InputError
 
@@ -43,10 +45,12 @@ def scan(
     found = phantom.find(data_config, workdir, make=make)
   elif data_config.source == "mids":
     found = mids.find(data_config)
+  elif data_config.source == "mrspineseg":
+    found = mrspineseg.find(data_config)
   else:
     raise InputError(
       f"config.data.source is {data_config.source!r}",
-      "allowed: 'mids', 'manifest', 'phantom'",
+      f"allowed: {', '.join(map(repr, SOURCES))}",
     )
   studies = tuple(sorted(found.studies, key=lambda study: study.name))
   return dataclasses.replace(found, studies=studies)

@@ -10,9 +10,10 @@ Models are named as ours: "E12-NAD" is the paper's E12 stacked by NAD, and
 Source: Saenz-Gamboa et al., Artif. Intell. Med. 2023.
 """
 
-import csv
 from pathlib import Path
 from typing import Any
+
+from lumbar_jax.reports.paper_values import read_values
 
 TABLES = (6, 7, 8)
 
@@ -23,11 +24,4 @@ def paper_values(table: int) -> list[dict[str, Any]]:
   Raises:
     ValueError: another table.
   """
-  if table not in TABLES:
-    raise ValueError(f"table {table}, expected one of {TABLES}")
-  path = Path(__file__).with_name(f"table{table}.csv")
-  with open(path, newline="", encoding="utf-8") as file:
-    rows = list(csv.DictReader(file))
-  for row in rows:
-    row |= {"table": int(row["table"]), "value": float(row["value"])}
-  return rows
+  return read_values(Path(__file__).parent, table, TABLES)
