@@ -1,8 +1,9 @@
 """Pooling and resizing of maps [b h w c] as PyTorch defines them.
 
 Each is separable and done an axis after the other: resizing and averaging as
-products with small matrices, maxima as comparisons of slices. The gradients of
-`jax.lax.reduce_window` and of gathers are slow on XLA's CPU backend.
+products with small matrices, maxima as comparisons of slices: the gradients of
+`jax.lax.reduce_window` and of gathers are slow on XLA's CPU backend. Functions
+with such products are jitted, so that `operations.py` knows them by name.
 """
 
 import functools
@@ -31,7 +32,6 @@ def _window_max(x: jax.Array, axis: int, window: int, stride: int, pad: int):
   return best
 
 
-@functools.partial(jax.jit, static_argnums=(1, 2, 3))
 def max_pool(x: jax.Array, window: int, stride: int, pad: int = 0) -> jax.Array:
   """Max-pools; the gradient goes to a window's first maximum, row by row.
 
@@ -125,13 +125,14 @@ def _interpolation(size: int, new: int, align_corners: bool) -> jax.Array:
     place = ((place + 0.5) * (size / new) - 0.5).clip(0, size - 1)
   low = np.minimum(np.floor(place).astype(np.int32), size - 1)
   high, weight = np.minimum(low + 1, size - 1), (place - low)[:, None]
-  column = jnp.arange(size)  # the large arrays are XLA's, no constants
+  column = jnp.arange(size)[None]  # the large arrays are XLA's, no constants
   lower = (column == low[:, None]) * jnp.float32(1 - weight)
   return lower + (column == high[:, None]) * jnp.float32(weight)
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2))
-def _resize(x: jax.Array, size: tuple[int, int], align_corners: bool):
+def resize_bilinear(x, size: tuple[int, int], align_corners: bool) -> jax.Array:
+  """Does the work of `resize`, where the size changes."""
   matrices = (
     _interpolation(old, new, align_corners)
     for old, new in zip(x.shape[1:3], size, strict=True)
@@ -155,7 +156,7 @@ def resize(
     [b *size c].
   """
   size = tuple(size)
-  return x if x.shape[1:3] == size else _resize(x, size, align_corners)
+  return x if x.shape[1:3] == size else resize_bilinear(x, size, align_corners)
 
 
 def enlarge(x: jax.Array, factor: int, align_corners: bool) -> jax.Array:
