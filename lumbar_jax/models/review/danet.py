@@ -1,5 +1,7 @@
 """DANet (Fu et al. 2019): attention over positions and over channels."""
 
+from typing import ClassVar
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -78,7 +80,7 @@ class DANet(Network):
   dropout: tuple[float] = (0.1,)
   output_stride: int = 32
 
-  auxiliary_losses = {
+  auxiliary_losses: ClassVar = {
     "position": AuxiliaryLoss("segmentation"),
     "channel": AuxiliaryLoss("segmentation"),
   }

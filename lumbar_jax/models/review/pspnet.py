@@ -4,6 +4,8 @@ The paper says ResNet101, but its Table 3 has the numbers of this one. For what
 PSPNet's authors published see `semseg.py`.
 """
 
+from typing import ClassVar
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -91,7 +93,7 @@ class PSPNet(Network):
   dropout: tuple[float, float] = (0.3, 0.15)
   depth: int = 34
 
-  auxiliary_losses = {"classes": AuxiliaryLoss("presence")}
+  auxiliary_losses: ClassVar = {"classes": AuxiliaryLoss("presence")}
 
   @nn.compact
   def __call__(self, images: jax.Array, train: bool = False) -> Outputs:
