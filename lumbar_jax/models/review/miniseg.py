@@ -8,6 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from lumbar_jax.models.auxiliary import AuxiliaryLoss
 from lumbar_jax.models.layers import LayerStyle, batch_norm
 from lumbar_jax.models.review.layers import (
   ConvNorm,
@@ -182,6 +183,13 @@ class MiniSeg(Network):
 
   dropout: tuple[float, ...] = (0.01,)
   auxiliary_heads: bool = False
+
+  @property
+  def auxiliary_losses(self) -> dict[str, AuxiliaryLoss]:
+    if not self.auxiliary_heads:
+      return {}
+    loss = AuxiliaryLoss("segmentation", weight=0.4)
+    return dict.fromkeys(("level_4", "level_3", "level_2"), loss)
 
   def _encode(self, x: jax.Array, train: bool) -> list[jax.Array]:
     """Returns the out paths' maps of levels 1 to 4."""

@@ -32,16 +32,16 @@ class SemsegNetwork(Network):
 
   Attributes:
     dropout: rate of maps before each classification.
-    auxiliary: give `Outputs.auxiliary["stage_3"]`, scores [b h w k] of the
-      third stage's map.
+    auxiliary_heads: give `Outputs.auxiliary["stage_3"]`, scores [b h w k] of
+      the third stage's map.
   """
 
   dropout: tuple[float] = (0.1,)
-  auxiliary: bool = False
+  auxiliary_heads: bool = False
 
   @property
   def auxiliary_losses(self) -> dict[str, AuxiliaryLoss]:
-    if not self.auxiliary:
+    if not self.auxiliary_heads:
       return {}
     return {"stage_3": AuxiliaryLoss("segmentation", weight=0.4)}
 
@@ -75,7 +75,7 @@ class SemsegNetwork(Network):
 
     x = jnp.concatenate([x, self._context(x, train)], axis=-1)
     logits = full(self._classify(x, 512, "classify", train))
-    if not self.auxiliary:
+    if not self.auxiliary_heads:
       return Outputs(logits)
     stage_3 = full(self._classify(middle, 256, "classify_stage_3", train))
     return Outputs(logits, auxiliary={"stage_3": stage_3})
@@ -84,7 +84,7 @@ class SemsegNetwork(Network):
 class SemsegPSPNet(SemsegNetwork):
   """Pyramid scene parsing network (Zhao et al. 2017), its authors' version."""
 
-  auxiliary: bool = True
+  auxiliary_heads: bool = True
 
   def _context(self, x: jax.Array, train: bool) -> jax.Array:
     size, features = x.shape[1:3], x.shape[-1] // len(BINS)
