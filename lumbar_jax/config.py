@@ -86,6 +86,9 @@ def _model() -> dict[str, Any]:
     # (fc6, fc7). All 0: the network's own, which is .5 in FCN.
     dropout=(0.0, 0.0, 0.0),
     remat=False,  # recompute blocks in the backward pass to save memory
+    # File (.safetensors or .npz) of a ResNet's weights, as torchvision or timm
+    # name them, to start the backbone of a network of paper 002 from.
+    backbone_weights="",
   )
 
 
@@ -316,6 +319,12 @@ def validate(config: ml_collections.ConfigDict) -> None:
     raise InputError(
       f"config.augmentation.zoom is {(low, high)!r}",
       "give (smallest, largest) with 0 < smallest <= largest",
+    )
+  if config.training.init_from and config.model.backbone_weights:
+    raise InputError(
+      "config.training.init_from and config.model.backbone_weights are both "
+      "given",
+      "leave one of them empty",
     )
   if config.training.cross_entropy + config.training.dice <= 0:
     raise InputError(

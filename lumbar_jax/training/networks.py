@@ -13,7 +13,9 @@ from lumbar_jax import models
 from lumbar_jax.errors import InputError
 from lumbar_jax.runs import Run, load_run
 from lumbar_jax.training.checkpoints import load_best
+from lumbar_jax.training.imported_weights import replace_backbone
 from lumbar_jax.training.optimizers import make_optimizer
+from lumbar_jax.training.state_dicts import read_state_dict
 
 
 def build_network(run: Run) -> nn.Module:
@@ -102,10 +104,14 @@ def transfer(fresh: Any, trained: Any, path: Path) -> Any:
 
 
 def initial_weights(run: Run, fold: int):
-  """Returns variables -> variables for `config.training.init_from`, or None.
+  """Returns variables -> variables for what a config starts from, or None.
 
-  The same fold of the other run is taken where it has one, else its fold 0.
+  Of `config.training.init_from` the same fold is taken where that run has one,
+  else its fold 0; `config.model.backbone_weights` is a file.
   """
+  file = run.config.model.backbone_weights
+  if file:
+    return lambda fresh: replace_backbone(fresh, read_state_dict(file), file)
   folder = run.config.training.init_from
   if not folder:
     return None
