@@ -104,6 +104,9 @@ def _model() -> dict[str, Any]:
     # (fc6, fc7). All 0: the network's own, which is .5 in FCN.
     dropout=(0.0, 0.0, 0.0),
     remat=False,  # recompute blocks in the backward pass to save memory
+    # File (.safetensors or .npz) of a ResNet's weights, as torchvision or timm
+    # name them, to start the backbone of a network of paper 002 from.
+    backbone_weights="",
   )
 
 
@@ -379,6 +382,12 @@ def validate(config: ml_collections.ConfigDict) -> None:
       "give one of them: both say what resolution to train at",
     )
   _check_augmentation(config.augmentation)
+  if config.training.init_from and config.model.backbone_weights:
+    raise InputError(
+      "config.training.init_from and config.model.backbone_weights are both "
+      "given",
+      "leave one of them empty",
+    )
   losses = ("cross_entropy", "dice", "structure")
   if not any(config.training[name] for name in losses):
     raise InputError(

@@ -168,6 +168,8 @@ class TransposedConv(nn.Module):
   style: LayerStyle
   kernel: int = 3
 
+  transposed = True  # its kernel, see fingerprints.py
+
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
     shape = (self.kernel, self.kernel, x.shape[-1], self.features)

@@ -14,7 +14,9 @@ from lumbar_jax.errors import InputError
 from lumbar_jax.models.inference import FoldedNetwork, fold
 from lumbar_jax.runs import Run, load_run
 from lumbar_jax.training.checkpoints import load_best
+from lumbar_jax.training.imported_weights import replace_backbone
 from lumbar_jax.training.optimizers import make_optimizer
+from lumbar_jax.training.state_dicts import read_state_dict
 
 
 def build_network(run: Run) -> nn.Module:
@@ -26,6 +28,7 @@ def build_network(run: Run) -> nn.Module:
   return models.build(
     config.name,
     run.scheme.num_classes,
+    run.config.data.patch_size,
     width=config.width,
     batchnorm_momentum=config.batchnorm_momentum,
     remat=config.remat,
@@ -90,7 +93,7 @@ def for_inference(
 def transfer(fresh: Any, trained: Any, path: Path) -> Any:
   """Returns `trained`'s leaves in the tree of `fresh`.
 
-  The classification block keeps its fresh values where its shape differs (other
+  Classification blocks keep their fresh values where their shape differs (other
   classes); everything else has to fit.
 
   Raises:
@@ -103,7 +106,7 @@ def transfer(fresh: Any, trained: Any, path: Path) -> Any:
     if found is not None and found.shape == leaf.shape:
       return found
     names = [str(entry.key) for entry in place]
-    if "classify" in names:
+    if any(name.startswith("classify") for name in names):
       return leaf
     raise InputError(
       f"its weights do not fit this network: {'/'.join(names)} is "
@@ -117,10 +120,14 @@ def transfer(fresh: Any, trained: Any, path: Path) -> Any:
 
 
 def initial_weights(run: Run, fold: int):
-  """Returns variables -> variables for `config.training.init_from`, or None.
+  """Returns variables -> variables for what a config starts from, or None.
 
-  The same fold of the other run is taken where it has one, else its fold 0.
+  Of `config.training.init_from` the same fold is taken where that run has one,
+  else its fold 0; `config.model.backbone_weights` is a file.
   """
+  file = run.config.model.backbone_weights
+  if file:
+    return lambda fresh: replace_backbone(fresh, read_state_dict(file), file)
   folder = run.config.training.init_from
   if not folder:
     return None
