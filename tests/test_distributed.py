@@ -56,7 +56,7 @@ def together(tmp_path_factory):
   job.write_images(folder / "images")
   one(folder / "begun", epochs=1)
   processes = start(folder)
-  said = [process.communicate(timeout=240)[1] for process in processes]
+  said = [process.communicate(timeout=500)[1] for process in processes]
   return folder, [process.returncode for process in processes], said
 
 

@@ -4,6 +4,7 @@ Needs nothing but Python's own library, since it is unpickled on other machines
 before anything else is there.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -80,15 +81,26 @@ class Task:
     """
     import submitit
 
-    process = self._process
-    if process is not None and process.poll() is None:
-      process.terminate()  # the trainer saves its state and ends
-      try:
-        process.wait(_GRACE_S)
-      except subprocess.TimeoutExpired:
-        process.kill()  # it goes on from an older checkpoint
+    if self._process is not None:
+      with contextlib.suppress(ProcessLookupError, ChildProcessError):
+        _stop(self._process.pid)  # (it may just have ended)
     left = Task(self.commands[self._started :], self.records, self.place)
     return submitit.helpers.DelayedSubmission(left)
+
+
+def _stop(pid: int) -> None:
+  """Lets a child save its state and end; kills one that takes too long.
+
+  Not by `Popen.wait`, which the signal has interrupted and which holds a lock.
+  """
+  os.kill(pid, signal.SIGTERM)
+  end = time.monotonic() + _GRACE_S
+  flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
+  while os.waitid(os.P_PID, pid, flags) is None:
+    if time.monotonic() > end:
+      os.kill(pid, signal.SIGKILL)  # it goes on from an older checkpoint
+      return
+    time.sleep(0.1)
 
 
 def record_path(records: str | Path, name: str) -> Path:
