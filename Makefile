@@ -23,7 +23,7 @@ help:
 
 setup: $(READY)
 
-$(READY): requirements.txt requirements-dev.txt
+$(READY): requirements.txt requirements-cluster.txt requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
 	  || { echo "PYTHON=$(PYTHON) does not run here or is not Python 3.11 to 3.13: give another"; exit 1; }
 	@echo "making $(VENV) (a few minutes, once)"

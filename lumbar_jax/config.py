@@ -13,7 +13,7 @@ from lumbar_jax.errors import InputError, did_you_mean
 
 MODES = (
   *("crossval", "train", "evaluate", "predict", "report", "doctor"),
-  *("ensemble", "study", "summary"),
+  *("ensemble", "study", "summary", "prepare"),
 )
 CHANNELS = ("T2w", "T1w")
 SOURCES = ("mids", "manifest", "phantom", "mrspineseg")
