@@ -16,14 +16,14 @@ REAL_DATA_NOTE = "LUMBAR_REAL_DATA is not set: the real-data tests will be skipp
 help:
 	@echo "make demo    a phantom data set, trained, evaluated, reported: runs/demo/report.html"
 	@echo "make test    the test suite"
-	@echo "make verify  every network against its golden forward pass, and overfitting"
+	@echo "make verify  every network against golden forward passes and counts; overfitting"
 	@echo "make lint    ruff, check and format"
 	@echo "make setup   the virtual environment alone ($(VENV))"
 	@echo "PYTHON=python3.12 picks another interpreter (3.11 to 3.13)"
 
 setup: $(READY)
 
-$(READY): requirements.txt requirements-dev.txt
+$(READY): requirements.txt requirements-cluster.txt requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
 	  || { echo "PYTHON=$(PYTHON) does not run here or is not Python 3.11 to 3.13: give another"; exit 1; }
 	@echo "making $(VENV) (a few minutes, once)"
@@ -40,6 +40,7 @@ test: $(READY)
 
 verify: $(READY)
 	$(BIN)/python experiments/verify_architectures.py
+	$(BIN)/python experiments/verify_counts.py
 	$(BIN)/python experiments/overfit_topologies.py
 
 lint: $(READY)

@@ -10,15 +10,21 @@
   python launch.py --config=configs/study.py:tiny --workdir=runs/study_tiny
   python launch.py --config=configs/ensemble.py --workdir=runs/pair \\
       --config.ensemble.members=runs/u1,runs/umd --config.ensemble.method=NAD
+  srun python launch.py --distributed --config=configs/midas.py:UMD ...
+  python launch.py --launcher=slurm --config=configs/midas.py \\
+      --workdir=runs/sweep --sweep=model.name=U1,UMD --sweep=seed=0,1 \\
+      --resource=gpus_per_node=1 --resource=slurm_partition=gpu
+  python launch.py --launcher=status --workdir=runs/sweep
 
 Modes: crossval (prepare, train every fold, tune thresholds, evaluate, report),
 train (one fold: --fold), evaluate, predict, report, doctor (check the data,
 change nothing), summary (a network's blocks, costs and diagram, which goes to
 --workdir or else ./summary; no data needed), ensemble (of finished runs), study
-(many networks and their ensembles; one part of it: --stage). A stopped run goes
-on when the same command is given again.
+(many networks and their ensembles; one part of it: --stage), prepare (the data
+alone). A stopped run goes on when the same command is given again.
 """
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -26,7 +32,8 @@ from pathlib import Path
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from lumbar_jax.errors import InputError
+from lumbar_jax.errors import InputError, explain
+from lumbar_jax.launchers import LAUNCHERS
 
 _CONFIG = config_flags.DEFINE_config_file(
   "config", None, "configs/NAME.py[:ARG]; fields by --config.a.b=value"
@@ -34,11 +41,11 @@ _CONFIG = config_flags.DEFINE_config_file(
 _MODE = flags.DEFINE_string(
   "mode",
   None,
-  "crossval, train, evaluate, predict, report, doctor, summary, ensemble or "
-  "study; default: config.mode",
+  "crossval, train, evaluate, predict, report, doctor, summary, ensemble, "
+  "study or prepare; default: config.mode",
 )
 _WORKDIR = flags.DEFINE_string("workdir", None, "folder of the run")
-_FOLD = flags.DEFINE_integer("fold", None, "one fold, from 0 (train, predict)")
+_FOLD = flags.DEFINE_integer("fold", None, "one fold, from 0")
 _LABELLING = flags.DEFINE_enum(
   "labelling", "TH", ["TH", "MAP"], "predict: thresholds, or highest score"
 )
@@ -49,6 +56,12 @@ _OUTPUT = flags.DEFINE_string("output", None, "predict: folder to write to")
 _PROBABILITIES = flags.DEFINE_bool(
   "probabilities", False, "predict: write the scores of all classes too"
 )
+_WHOLE_SLICE = flags.DEFINE_bool(
+  "whole_slice",
+  False,
+  "predict: slices in one pass instead of overlapping patches: quicker, other "
+  "scores",
+)
 _OVERWRITE = flags.DEFINE_bool(
   "overwrite", False, "predict: do again what is there already"
 )
@@ -57,6 +70,42 @@ _STAGE = flags.DEFINE_enum(
   None,
   ["train", "stack", "tune", "evaluate", "report"],
   "study: one stage alone; default: all that is left",
+)
+_NETWORK = flags.DEFINE_string(
+  "network", None, "study: train one network alone (see also --fold)"
+)
+_LAUNCHER = flags.DEFINE_enum(
+  "launcher",
+  None,
+  LAUNCHERS,
+  "submit crossval or study as many jobs (slurm), try that here (local), or "
+  "show what is done, running and failed (status)",
+)
+_SWEEP = flags.DEFINE_multi_string(
+  "sweep", [], "launcher: FIELD=VALUE,VALUE of the config; may be repeated"
+)
+_RESOURCE = flags.DEFINE_multi_string(
+  "resource",
+  [],
+  "launcher: NAME=VALUE of submitit's parameters, such as gpus_per_node=1, "
+  "timeout_min=600 or slurm_partition=gpu; may be repeated",
+)
+_PARALLEL = flags.DEFINE_integer(
+  "parallel", 0, "launcher: jobs at a time; 0: all on SLURM, one here"
+)
+_DISTRIBUTED = flags.DEFINE_bool(
+  "distributed", False, "work as one with the other processes of a cluster"
+)
+_COORDINATOR = flags.DEFINE_string(
+  "coordinator",
+  None,
+  "distributed, where no cluster is found: HOST:PORT of process 0",
+)
+_NUM_PROCESSES = flags.DEFINE_integer(
+  "num_processes", None, "distributed, likewise: how many processes there are"
+)
+_PROCESS_ID = flags.DEFINE_integer(
+  "process_id", None, "distributed, likewise: the number of this one, from 0"
 )
 
 
@@ -80,29 +129,54 @@ def main(argv: list[str]) -> None:
     input=_path(_INPUT),
     output=_path(_OUTPUT),
     probabilities=_PROBABILITIES.value,
+    whole_slice=_WHOLE_SLICE.value,
     overwrite=_OVERWRITE.value,
     stage=_STAGE.value,
+    network=_NETWORK.value,
   )
   mode = _MODE.value or (config.mode if config is not None else None)
-  if mode is None:
+  if mode is None and _LAUNCHER.value != "status":
     raise app.UsageError("give --config=configs/NAME.py, or --mode")
   try:
-    modes.run_mode(mode, options)
-  except InputError as error:
-    logging.error("%s", error)
-    sys.exit(2)
-  except OSError as error:
-    if error.filename is None:
+    if _LAUNCHER.value:
+      _launch(mode, options)
+      return
+    with _processes():
+      modes.run_mode(mode, options)
+  except BaseException as error:
+    if explain(error) is None:
       raise
-    logging.error(
-      "%s: %s. Check that it is there and can be written.",
-      *(error.filename, error.strerror),
-    )
-    sys.exit(2)
-  except KeyboardInterrupt:
-    logging.error("stopped; the same command goes on from the last checkpoint")
+    text, code = explain(error)
+    logging.error("%s", text)
     logging.flush()
-    os._exit(130)  # at once: checkpoints are whole or absent
+    if isinstance(error, KeyboardInterrupt):
+      os._exit(code)  # at once: checkpoints are whole or absent
+    sys.exit(code)
+
+
+def _launch(mode, options):
+  """Submits the command as jobs, or shows how they are."""
+  from lumbar_jax.launchers import command
+
+  command.launch(
+    *(_LAUNCHER.value, mode, options.workdir, options.config),
+    axes=_SWEEP.value,
+    resources=_RESOURCE.value,
+    parallel=_PARALLEL.value,
+    arguments=sys.argv[1:],
+  )
+
+
+def _processes():
+  """Returns the context that joins other processes, if there are any."""
+  from lumbar_jax import distributed, stopping
+
+  if _DISTRIBUTED.value:
+    return distributed.joined(
+      _COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value
+    )
+  stopping.listen()  # JAX does where there are several
+  return contextlib.nullcontext()
 
 
 def _config():

@@ -61,7 +61,7 @@ def summaries() -> tuple[dict[str, Summary], tuple[int, int, int], int]:
   classes = anatomy.load_scheme(data.scheme).num_classes
   found = {
     name: summarize(models.build(name, classes), image)
-    for name in models.names()
+    for name in models.names("000")
   }
   return found, image, classes
 

@@ -7,6 +7,7 @@ from typing import Any
 from absl import logging
 
 from lumbar_jax import config as config_lib
+from lumbar_jax import distributed
 from lumbar_jax.ensembles import definitions
 from lumbar_jax.ensembles import folder as folder_lib
 from lumbar_jax.ensembles.definitions import Ensemble
@@ -122,13 +123,16 @@ def train_all_heads(
 ) -> None:
   """Trains meta-learners fold by fold; those that are finished are left.
 
+  A fold is one process' work: meta-learners are tiny, and their members' passes
+  are shared within the process.
+
   Args:
     models: stacking ensembles.
     config: their augmentation, batch size, loss and seed.
     sources: fold -> (training, validation) patches.
     weights: remembers the members' digests.
   """
-  for fold in models[0].run.folds if models else ():
+  for fold in distributed.share(models[0].run.folds if models else ()):
     left = [
       model
       for model in models
@@ -140,4 +144,5 @@ def train_all_heads(
     for model in models:  # of a training that was killed
       for path in model.run.fold_folder(fold).glob("*cache_*.npy"):
         path.unlink()
+  distributed.barrier("meta-learners")
   weights.forget_heads()

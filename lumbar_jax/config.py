@@ -13,7 +13,7 @@ from lumbar_jax.errors import InputError, did_you_mean
 
 MODES = (
   *("crossval", "train", "evaluate", "predict", "report", "doctor"),
-  *("ensemble", "study", "summary"),
+  *("ensemble", "study", "summary", "prepare"),
 )
 CHANNELS = ("T2w", "T1w")
 SOURCES = ("mids", "manifest", "phantom", "mrspineseg")
@@ -106,6 +106,9 @@ def _model() -> dict[str, Any]:
     # (fc6, fc7). All 0: the network's own, which is .5 in FCN.
     dropout=(0.0, 0.0, 0.0),
     remat=False,  # recompute blocks in the backward pass to save memory
+    # File (.safetensors or .npz) of a ResNet's weights, as torchvision or timm
+    # name them, to start the backbone of a network of paper 002 from.
+    backbone_weights="",
   )
 
 
@@ -133,6 +136,9 @@ def _training() -> dict[str, Any]:
 def _evaluation() -> dict[str, Any]:
   return dict(
     batch_size=8,  # patches in one forward pass
+    # Slices in one pass instead of overlapping patches: less than half of the
+    # time for 512 x 512; other scores, see experiments/results/whole_slice.md.
+    whole_slice=False,
     num_bootstrap=2000,  # resamples of the patients behind an interval
     # Of the normalised surface Dice; 0: no surface is measured at all, which
     # saves a second or two of a CPU core a study.
@@ -378,6 +384,12 @@ def validate(config: ml_collections.ConfigDict) -> None:
       "give one of them: both say what resolution to train at",
     )
   _check_augmentation(config.augmentation)
+  if config.training.init_from and config.model.backbone_weights:
+    raise InputError(
+      "config.training.init_from and config.model.backbone_weights are both "
+      "given",
+      "leave one of them empty",
+    )
   losses = ("cross_entropy", "dice", "structure")
   if not any(config.training[name] for name in losses):
     raise InputError(

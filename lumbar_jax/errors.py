@@ -31,6 +31,19 @@ class InputError(ValueError):
     super().__init__(f"{where}{problem.rstrip('.')}.{advice}")
 
 
+def explain(error: BaseException) -> tuple[str, int] | None:
+  """Returns (what to say, exit code) of an error that is no bug, else None."""
+  if isinstance(error, InputError):
+    return str(error), 2
+  if isinstance(error, KeyboardInterrupt):
+    text = "stopped; the same command goes on from the last checkpoint"
+    return str(error) or text, getattr(error, "code", 130)
+  if isinstance(error, OSError) and error.filename is not None:
+    what = f"{error.filename}: {error.strerror}"
+    return f"{what}. Check that it is there and can be written.", 2
+  return None
+
+
 def did_you_mean(value: str, allowed) -> str:
   """Returns "did you mean X? " for the nearest allowed value, or ""."""
   import difflib

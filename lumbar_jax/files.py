@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +22,8 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
   """
   path = Path(path)
   path.parent.mkdir(parents=True, exist_ok=True)
-  scratch = path.with_name(f".{os.getpid()}-{path.name}")
+  place = f"{socket.gethostname()}-{os.getpid()}"  # the folder may be shared
+  scratch = path.with_name(f".{place}-{path.name}")
   try:
     yield scratch
     os.replace(scratch, path)

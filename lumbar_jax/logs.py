@@ -27,3 +27,19 @@ def setup() -> None:
     std_logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S")
   )
   warnings.filterwarnings("ignore", module="orbax")
+
+
+def mark_process(index: int, count: int) -> None:
+  """Lets only the main one of several processes chat; others name themselves.
+
+  Args:
+    index: of this process.
+    count: of processes.
+  """
+  if count == 1:
+    return
+  logging.get_absl_handler().setFormatter(
+    std_logging.Formatter(f"%(asctime)s [{index}] %(message)s", "%H:%M:%S")
+  )
+  if index > 0:
+    logging.set_verbosity(logging.WARNING)

@@ -7,13 +7,16 @@ from pathlib import Path
 import ml_collections
 from absl import logging
 
-from lumbar_jax import anatomy, stages
+from lumbar_jax import (
+  combine,
+  distributed,
+  finishing,
+  held_out,
+  stages,
+)
 from lumbar_jax import config as config_lib
 from lumbar_jax.ensembles.weights import fold_scorers
 from lumbar_jax.errors import InputError, did_you_mean
-from lumbar_jax.evaluation import tables
-from lumbar_jax.evaluation.results import AVERAGED, MEAN, Results
-from lumbar_jax.evaluation.statistics import bootstrap_options
 from lumbar_jax.files import read_json
 from lumbar_jax.runs import Run, load_run, open_run
 
@@ -30,8 +33,10 @@ class Options:
     input: what to predict.
     output: where predictions go.
     probabilities: whether to write scores beside the labels.
+    whole_slice: whether slices are predicted in one pass.
     overwrite: whether to predict again what is there.
     stage: one stage of a study, or None for all.
+    network: one network of a study, or None for all.
   """
 
   config: ml_collections.ConfigDict | None
@@ -41,8 +46,10 @@ class Options:
   input: Path | None = None
   output: Path | None = None
   probabilities: bool = False
+  whole_slice: bool = False
   overwrite: bool = False
   stage: str | None = None
+  network: str | None = None
 
 
 def _workdir(options: Options) -> Path:
@@ -75,55 +82,52 @@ def _run(options: Options, mode: str) -> Run:
   return open_run(_workdir(options), options.config, write=False)
 
 
-def _show(run: Run, results: Results) -> None:
-  """Logs the table of a run's main figures, and says what data they are of."""
-  fold = MEAN if AVERAGED not in results.folds else AVERAGED
-  kind = (
-    "synthetic phantom data"
-    if run.config.data.source == "phantom"
-    else f"the data in {run.config.data.root or run.config.data.manifest}"
-  )
-  for row in dict.fromkeys((MEAN, fold)):
-    text = tables.format_table(results, row, **bootstrap_options(run.config))
-    logging.info("on %s\n%s", kind, text)
-  best = {
-    row["labelling"]: row["iou"]
-    for row in tables.per_class(results, num_samples=0)
-    if row["fold"] == MEAN and row["class"] == tables.MEAN_ROWS[0]
-  }
-  logging.info(
-    "held-out mean foreground IoU on %s: %s",
-    *(kind, ", ".join(f"{v:.3f} ({k})" for k, v in best.items())),
-  )
-
-
 def _evaluate(run: Run, data: stages.Material) -> None:
   from lumbar_jax.inference.predict import predict_studies, save_labels
 
   scorers = fold_scorers(run)
   stages.tune(run, data, scorers)
-  results, maps = stages.evaluate(run, data, scorers)
+  results, maps = held_out.evaluate(run, data, scorers)
   save_labels(
     run,
     data.named(maps),
     maps,
-    stages.predictions_folder(run),
+    held_out.predictions_folder(run),
     fold_of=data.fold_of,
   )
   if data.unlabelled:
-    predict_studies(run, data.unlabelled, stages.predictions_folder(run))
-  _show(run, results)
+    predict_studies(run, data.unlabelled, held_out.predictions_folder(run))
+  distributed.on_main(held_out.show, run, results)
+
+
+def prepare(options: Options) -> None:
+  """Finds, divides and prepares the data; training then needs no more of it."""
+  if options.config is not None and options.config.mode == "study":
+    from lumbar_jax import study as study_lib
+
+    study_lib.open_study(_workdir(options), options.config)
+  else:
+    stages.material(_run(options, "prepare"))
 
 
 def crossval(options: Options) -> None:
-  """Prepares, trains every fold, tunes, evaluates, predicts and reports."""
+  """Prepares, trains every fold, tunes, evaluates, predicts and reports.
+
+  With --fold, that fold alone is trained, and whichever process trains the last
+  one goes on: many can so share the work.
+  """
   run = _run(options, "crossval")
   data = stages.material(run)
   engine = stages.engine(run)
-  for fold in run.folds:
+  one = options.fold is not None
+  for fold in [run.check_fold(options.fold)] if one else run.folds:
     stages.train_fold(run, data, fold, engine)
-  _evaluate(run, data)
-  _report(run, data)
+  if one and not finishing.is_last([run]):
+    return
+  with finishing.turn(run.folder, one) as mine:
+    if mine:
+      _evaluate(run, data)
+      _report(run, data)
 
 
 def train(options: Options) -> None:
@@ -147,7 +151,10 @@ def evaluate(options: Options) -> None:
 def _report(run: Run, data: stages.Material) -> None:
   from lumbar_jax.reports.html import write_report
 
-  logging.info("report: %s", write_report(run, data.studies))
+  def write():
+    logging.info("report: %s", write_report(run, data.studies))
+
+  distributed.on_main(write)
 
 
 def report(options: Options) -> None:
@@ -170,6 +177,7 @@ def predict(options: Options) -> None:
     fold=options.fold,
     labelling=options.labelling,
     probabilities=options.probabilities,
+    whole_slice=options.whole_slice,
     overwrite=options.overwrite,
   )
   predict_lib.check_failures(results, options.output)
@@ -195,9 +203,8 @@ def doctor(options: Options) -> None:
 
 def ensemble(options: Options) -> None:
   """Makes an ensemble of finished runs: trains, tunes, evaluates, reports."""
-  from lumbar_jax import combine
-
-  model = combine.open_ensemble(_workdir(options), options.config)
+  with distributed.main_first("ensemble"):
+    model = combine.open_ensemble(_workdir(options), options.config)
   run = model.run
   data = stages.material(run)
   if model.ensemble.is_stacking:
@@ -212,54 +219,39 @@ def ensemble(options: Options) -> None:
 
 
 def study(options: Options) -> None:
-  """Trains networks, makes ensembles of them, and reports on all."""
+  """Trains networks, makes ensembles of them, and reports on all.
+
+  With --network or --fold, that part alone is trained, and whichever process
+  trains the last one goes on.
+  """
   from lumbar_jax import study as study_lib
 
   folder = _workdir(options)
   config = options.config or load_run(folder).config
   config.mode = "study"  # the folder's kind, however it was asked for
   opened = study_lib.open_study(folder, config)
-  for stage in study_lib.STAGES:
-    if options.stage in (None, stage):
-      logging.info("stage %s", stage)
-      study_lib.RUN[stage](opened)
+  part = options.network is not None or options.fold is not None
+  if part:
+    study_lib.train_networks(opened, options.network, options.fold)
+    runs = [member.run for member in opened.members]
+    if options.stage == "train" or not finishing.is_last(runs):
+      return
+  with finishing.turn(folder, part) as mine:
+    for stage in study_lib.STAGES if mine else ():
+      if options.stage in (None, stage):
+        logging.info("stage %s", stage)
+        study_lib.RUN[stage](opened)
 
 
 def summary(options: Options) -> None:
   """Logs a network block by block and draws its diagram; needs no data."""
-  from lumbar_jax.models.summary import format_table, summarize
-  from lumbar_jax.reports import diagram
-  from lumbar_jax.training.networks import build_network
+  from lumbar_jax.network_summary import summarise
 
-  run = _described(options)
-  name, data = run.config.model.name, run.config.data
-  image = (data.patch_size, data.patch_size, len(data.channels))
-  found = summarize(build_network(run), image)
-  size = " x ".join(map(str, image))
-  logging.info("%s for patches of %s\n%s", name, size, format_table(found))
-  figure = diagram.draw(found, name)
-  if figure is None:
-    logging.info("there is no diagram for networks of this kind")
-  else:
-    paths = diagram.write(figure, run.folder / name)
-    logging.info("diagram: %s", ", ".join(map(str, paths)))
-
-
-def _described(options: Options) -> Run:
-  """Returns the run of --config, begun or not, or the one in --workdir."""
-  if options.config is None and options.workdir is None:
-    raise InputError(
-      "--config is missing",
-      "give --config=configs/NAME.py, or the --workdir of a run",
-    )
-  if options.config is None:
-    return load_run(options.workdir)
-  config_lib.validate(options.config)
-  scheme = anatomy.load_scheme(options.config.data.scheme)
-  return Run(options.workdir or Path("summary"), options.config, scheme)
+  summarise(options.config, options.workdir)
 
 
 MODES: dict[str, Callable[[Options], None]] = {
+  "prepare": prepare,
   "crossval": crossval,
   "train": train,
   "evaluate": evaluate,
@@ -270,6 +262,7 @@ MODES: dict[str, Callable[[Options], None]] = {
   "ensemble": ensemble,
   "study": study,
 }
+_OF_ONE = ("doctor", "summary")  # nothing for other processes to do
 
 
 def run_mode(mode: str, options: Options) -> None:
@@ -283,4 +276,7 @@ def run_mode(mode: str, options: Options) -> None:
       f"unknown mode {mode!r}",
       did_you_mean(mode, MODES) + f"there are {', '.join(MODES)}",
     )
-  MODES[mode](options)
+  if mode in _OF_ONE:
+    distributed.on_main(MODES[mode], options)
+  else:
+    MODES[mode](options)

@@ -1,37 +1,37 @@
 """The stages of a run, each resumable and usable alone.
 
-material -> train_fold (each fold) -> tune -> evaluate -> report
+material -> train_fold (each fold) -> tune -> evaluate (`held_out`) -> report
+
+Several processes (`distributed`) go through them together: they train as one
+and divide the studies that are prepared, tuned on, evaluated and predicted
+among them; what they count is gathered, and the main one writes it.
 """
 
+import contextlib
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable, Sequence
 
-import numpy as np
 from absl import logging
 
+from lumbar_jax import distributed
+from lumbar_jax.anatomy import Scheme
 from lumbar_jax.data.pipeline import PatchSource, Sources
 from lumbar_jax.data.prepare import PreparedStudy, prepare_studies
 from lumbar_jax.data.sources import find_studies
+from lumbar_jax.data.sources.found import Found
 from lumbar_jax.data.splits import Splits
 from lumbar_jax.data.splits_file import load_or_make_splits
 from lumbar_jax.data.studies import Study
 from lumbar_jax.errors import InputError
-from lumbar_jax.evaluation import surface_table, tables
 from lumbar_jax.evaluation.evaluate import (
   collect_thresholds,
-  evaluate_studies,
   patching,
 )
 from lumbar_jax.evaluation.labelling import (
   ThresholdCounts,
-  read_thresholds,
   write_thresholds,
 )
-from lumbar_jax.evaluation.results import AVERAGED, Results
 from lumbar_jax.evaluation.scorers import Scorer
-from lumbar_jax.evaluation.statistics import bootstrap_options
 from lumbar_jax.progress import Progress
 from lumbar_jax.runs import Run, begin_run, locked, record_environment
 from lumbar_jax.training.engine import Engine, make_engine
@@ -91,6 +91,27 @@ def material(run: Run) -> Material:
     InputError: anything wrong with the data, the splits, or data that changed
       since the run began.
   """
+  with distributed.main_first("data"):
+    found, splits = _divided(run)
+  taking_part = set(splits.patients)
+  labelled = [
+    s for s in found.studies if s.mask is not None and s.patient in taking_part
+  ]
+  if distributed.count() > 1:  # each makes some; then all find them made
+    _prepare(run, distributed.share(labelled), found.mask_scheme)
+    distributed.barrier("prepared")
+  prepared = _prepare(run, labelled, found.mask_scheme)
+  with distributed.main_first("environment"):
+    record_environment(run, {s.name: s.info["digest"] for s in prepared})
+  for study in prepared:
+    for flag in study.info["flags"]:
+      logging.warning("%s: %s", study.name, flag)
+  unlabelled = tuple(s for s in found.studies if s.mask is None)
+  return Material(splits, tuple(prepared), unlabelled)
+
+
+def _divided(run: Run) -> tuple[Found, Splits]:
+  """Finds the data and divides its patients; the folder is the run's then."""
   data = run.config.data
   found = find_studies(data, run.folder)
   splits = load_or_make_splits(
@@ -110,25 +131,22 @@ def material(run: Run) -> Material:
       path=data.manifest,
     )
   begin_run(run)  # from here on the folder belongs to this config
-  taking_part = set(splits.patients)
-  labelled = [
-    s for s in found.studies if s.mask is not None and s.patient in taking_part
-  ]
-  with Progress("preparing studies", len(labelled)) as progress:
-    prepared = prepare_studies(
-      labelled,
-      data,
+  return found, splits
+
+
+def _prepare(
+  run: Run, studies: Sequence[Study], mask_scheme: Scheme | None
+) -> list[PreparedStudy]:
+  """Prepares studies, or finds them prepared, showing how far it is."""
+  with Progress("preparing studies", len(studies)) as progress:
+    return prepare_studies(
+      studies,
+      run.config.data,
       run.scheme,
-      found.mask_scheme,
+      mask_scheme,
       run.cache,
       lambda done, _, name: progress.update(done, name),
     )
-  record_environment(run, {s.name: s.info["digest"] for s in prepared})
-  for study in prepared:
-    for flag in study.info["flags"]:
-      logging.warning("%s: %s", study.name, flag)
-  unlabelled = tuple(s for s in found.studies if s.mask is None)
-  return Material(splits, tuple(prepared), unlabelled)
 
 
 def engine(run: Run) -> Engine:
@@ -154,7 +172,8 @@ def train_fold(run: Run, data: Material, fold: int, engine: Engine) -> None:
   run.check_fold(fold)
   sources = patch_sources(run, data, fold)
   folder = run.fold_folder(fold)
-  with locked(folder):
+  lock = locked(folder) if distributed.is_main() else contextlib.nullcontext()
+  with lock:
     trainer = FoldTrainer(
       engine,
       run.config,
@@ -182,16 +201,29 @@ def tune_fold(
 ) -> ThresholdCounts:
   """Tunes a fold's thresholds on its validation studies and stores them."""
   studies = data.of(data.splits.validation(fold))
-  counts = collect_thresholds(
-    scorer, studies, run.scheme.num_classes, **patching(run.config)
+  own = collect_thresholds(
+    scorer,
+    distributed.share(studies),
+    run.scheme.num_classes,
+    **patching(run.config),
+  )
+  counts = sum(
+    distributed.gather(own), ThresholdCounts.zeros(run.scheme.num_classes)
   )
   for number in counts.absent():
     logging.warning(
       "fold %d: no validation pixel is %s; its threshold is .05",
       *(fold, run.scheme.names[number]),
     )
-  write_thresholds(run.thresholds_path(fold), run.scheme, counts.thresholds())
+  _write_thresholds(run, fold, counts)
   return counts
+
+
+def _write_thresholds(
+  run: Run, fold: int | None, counts: ThresholdCounts
+) -> None:
+  path, best = run.thresholds_path(fold), counts.thresholds()
+  distributed.on_main(write_thresholds, path, run.scheme, best)
 
 
 def tune(run: Run, data: Material, scorers: Sequence[Scorer]) -> None:
@@ -201,104 +233,4 @@ def tune(run: Run, data: Material, scorers: Sequence[Scorer]) -> None:
     for fold, scorer in enumerate(scorers):
       pooled = pooled + tune_fold(run, data, fold, scorer)
       progress.update(fold + 1)
-  write_thresholds(run.thresholds_path(), run.scheme, pooled.thresholds())
-
-
-class LabelKeeper:
-  """Keeps the label maps that a run's predictions folder should show."""
-
-  def __init__(self, fold: str, labelling: str):
-    """Keeps one fold's (or the averaged scores') maps of one labelling."""
-    self._kind = (fold, labelling)
-    self.maps: dict[str, np.ndarray] = {}
-
-  def __call__(self, study: Any, number: int, kind, labels) -> None:
-    """Takes one slice, as `evaluate_studies` gives it."""
-    if kind == self._kind:
-      shape = (len(study.image), *study.native_shape)
-      volume = self.maps.setdefault(study.name, np.zeros(shape, np.uint8))
-      volume[number] = labels
-
-
-def _held_out(
-  run: Run, data: Material, scorers: Sequence[Scorer], progress: Progress
-) -> tuple[Results, dict[str, np.ndarray]]:
-  """Evaluates all folds, and their average, on the test patients."""
-  keeper = LabelKeeper(AVERAGED, "TH")
-  results = evaluate_studies(
-    scorers,
-    data.of(data.splits.test),
-    run.scheme,
-    [read_thresholds(run.thresholds_path(f), run.scheme) for f in run.folds],
-    read_thresholds(run.thresholds_path(), run.scheme),
-    **patching(run.config),
-    on_study=lambda study: progress.update(progress.done + 1, study.name),
-    on_labels=keeper,
-  )
-  return results, keeper.maps
-
-
-def _out_of_fold(
-  run: Run, data: Material, scorers: Sequence[Scorer], progress: Progress
-) -> tuple[Results, dict[str, np.ndarray]]:
-  """Evaluates each fold on its validation patients: without a test set."""
-  results, maps = Results(run.scheme), {}
-  for fold, scorer in enumerate(scorers):
-    keeper = LabelKeeper(str(fold), "TH")
-    found = evaluate_studies(
-      [scorer],
-      data.of(data.splits.validation(fold)),
-      run.scheme,
-      [read_thresholds(run.thresholds_path(fold), run.scheme)],
-      **patching(run.config),
-      folds=[str(fold)],
-      on_study=lambda study: progress.update(progress.done + 1, study.name),
-      on_labels=keeper,
-    )
-    results.rows.extend(found.rows)
-    maps.update(keeper.maps)
-  return results, maps
-
-
-def evaluate(
-  run: Run, data: Material, scorers: Sequence[Scorer]
-) -> tuple[Results, dict[str, np.ndarray]]:
-  """Evaluates a run and writes `evaluation/`.
-
-  With test patients: every fold model and their averaged scores on them.
-  Without (test_fraction=0): each fold model on its own validation patients,
-  whose thresholds (and best epoch) were chosen on the same patients.
-
-  Returns:
-    The counts, and the label maps {study: [n H W]} of held-out studies.
-  """
-  held_out, studies = bool(data.splits.test), data.evaluated
-  if not held_out:
-    logging.warning(
-      "no test patients: the figures are of the validation patients, on which "
-      "thresholds and epochs were chosen, and so are optimistic"
-    )
-  with Progress("evaluating studies", len(studies)) as progress:
-    work = _held_out if held_out else _out_of_fold
-    results, maps = work(run, data, scorers, progress)
-  surfaces = measure_surfaces(run, studies, maps)
-  tables.save(
-    run.folder / "evaluation", results, **bootstrap_options(run.config)
-  )
-  surface_table.write(run.folder / "evaluation", surfaces)
-  return results, maps
-
-
-def measure_surfaces(
-  run: Run, studies: Sequence[PreparedStudy], maps: Mapping[str, np.ndarray]
-) -> list[dict[str, Any]]:
-  """Returns the rows of surface.csv, none if the config wants none."""
-  tolerance_mm = run.config.evaluation.surface_tolerance_mm
-  if not tolerance_mm:
-    return []
-  return surface_table.measure(studies, maps, run.scheme, tolerance_mm)
-
-
-def predictions_folder(run: Run) -> Path:
-  """Where a run keeps what it predicted of its own data."""
-  return run.folder / "predictions"
+  _write_thresholds(run, None, pooled)

@@ -7,6 +7,10 @@ tables/  figures/  report.html
 
 Stages, each resumable and usable alone: train -> stack -> tune -> evaluate ->
 report. Paper 000 from section 5.1 to 6, for any data.
+
+Several processes (`distributed`) train a network as one; they divide the folds
+of meta-learners and thresholds among them; the main one evaluates and reports
+while the others wait.
 """
 
 import dataclasses
@@ -17,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from absl import logging
 
 from lumbar_jax import config as config_lib
-from lumbar_jax import stages
+from lumbar_jax import distributed, stages
 from lumbar_jax.combine import finished, make_ensemble, train_all_heads
 from lumbar_jax.data.splits_file import read_splits
 from lumbar_jax.ensembles import assess, tuning
@@ -79,7 +83,7 @@ class Study:
     return made
 
   def parts(self) -> list[assess.Part]:
-    """Returns who is evaluated on what: see `stages.evaluate`."""
+    """Returns who is evaluated on what: see `held_out.evaluate`."""
     return parts_of(self.run, self.data)
 
 
@@ -116,14 +120,21 @@ def open_study(folder: str | Path, config: Any) -> Study:
   planned(config, list(wanted))
   root = open_run(folder, config, write=False)
   data = stages.material(root)
+  with distributed.main_first("runs"):
+    members = _begin_runs(root, wanted)
+  return Study(root, data, members)
+
+
+def _begin_runs(root: Run, wanted: dict[str, Any]) -> tuple[Member, ...]:
+  """Opens a run for each network, which shares the study's data."""
   record_config(root)
   members = []
   for name, own in wanted.items():
-    run = open_run(folder / "runs" / name, own, write=False)
+    run = open_run(root.folder / "runs" / name, own, write=False)
     _share(root, run)
     begin_run(run)
     members.append(Member(name, run))
-  return Study(root, data, tuple(members))
+  return tuple(members)
 
 
 def _share(root: Run, run: Run) -> None:
@@ -154,33 +165,54 @@ def _share(root: Run, run: Run) -> None:
     )
 
 
-def train_networks(study: Study) -> None:
-  """Trains every fold of every network from where it was left."""
+def train_networks(
+  study: Study, network: str | None = None, fold: int | None = None
+) -> None:
+  """Trains every fold of every network from where it was left.
+
+  Args:
+    study: the study.
+    network: one of them alone.
+    fold: one fold alone.
+
+  Raises:
+    InputError: no such network or fold.
+  """
+  members = [m for m in study.members if network in (None, m.name)]
+  if not members:
+    names = ", ".join(member.name for member in study.members)
+    raise InputError(
+      f"--network={network}: the study has {names}", "give one of them"
+    )
+  folds = study.run.folds if fold is None else [study.run.check_fold(fold)]
   num_epochs = study.run.config.training.num_epochs
-  for number, member in enumerate(study.members, start=1):
+  for number, member in enumerate(members, start=1):
     run = member.run
-    left = [f for f in run.folds if not finished(run, f, num_epochs)]
+    left = [f for f in folds if not finished(run, f, num_epochs)]
     logging.info(
       "network %d of %d, %s: %d folds to train",
-      *(number, len(study.members), member.name, len(left)),
+      *(number, len(members), member.name, len(left)),
     )
     engine = stages.engine(run) if left else None
-    for fold in left:
-      stages.train_fold(run, study.data, fold, engine)
+    for one in left:
+      stages.train_fold(run, study.data, one, engine)
   study.weights.forget()
 
 
 def train_stackers(study: Study) -> None:
   """Trains every meta-learner, those of a fold at once."""
-  models = [m for m in study.ensembles() if m.ensemble.is_stacking]
+  with distributed.main_first("ensembles"):
+    models = [m for m in study.ensembles() if m.ensemble.is_stacking]
   train_all_heads(models, study.run.config, study.sources, study.weights)
 
 
 def tune(study: Study) -> None:
   """Tunes the thresholds of every model."""
   splits, data = study.data.splits, study.data
+  with distributed.main_first("models"):
+    models = study.models()
   tuning.tune_models(
-    study.models(),
+    models,
     study.run.folds,
     lambda fold: data.of(splits.validation(fold)),
     study.weights,
@@ -188,8 +220,12 @@ def tune(study: Study) -> None:
   )
 
 
-def evaluate(study: Study) -> dict[str, Results]:
+def evaluate(study: Study) -> None:
   """Evaluates every model; those of the figures keep their label maps."""
+  distributed.on_main(_evaluate, study)
+
+
+def _evaluate(study: Study) -> dict[str, Results]:
   models = study.models()
   return assess.evaluate_models(
     models,
@@ -239,6 +275,10 @@ def gather(study: Study) -> "Found":
 
 def report(study: Study) -> None:
   """Writes tables, figures and report.html of what has been evaluated."""
+  distributed.on_main(_report, study)
+
+
+def _report(study: Study) -> None:
   from lumbar_jax.reports.study_page import write_study_report
 
   logging.info("report: %s", write_study_report(gather(study)))

@@ -1,5 +1,6 @@
 """What a study consists of: its networks, ensembles, and what it shows."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,9 @@ from lumbar_jax.ensembles.tuning import validation_iou
 from lumbar_jax.errors import InputError, did_you_mean
 from lumbar_jax.runs import Run
 
+# Networks without a tensor as wide as the others' before the classification.
+_ODD_FEATURES = ("FCN", *models_lib.names("002"))
+
 
 def network_config(config: Any, name: str) -> Any:
   """Returns the config of a study's run of one network."""
@@ -23,12 +27,19 @@ def network_config(config: Any, name: str) -> Any:
   return own
 
 
+def _split(text: str) -> tuple[str, ...]:
+  """Returns the members of "U1+UMD"; a network's own name may end with +."""
+  known = sorted(map(re.escape, models_lib.names()), key=len, reverse=True)
+  found = re.findall(rf"(?:{'|'.join(known)}|[^+]+)(?=\+|$)", text)
+  return tuple(found)
+
+
 def _members_of(entry: str) -> tuple[str, tuple[str, ...]]:
   """Returns (name, members) of "E4", "U1+UMD" or "MINE=U1+UMD"."""
   if entry in definitions.TABLE_4:
     return entry, definitions.TABLE_4[entry]
   name, _, text = entry.rpartition("=")
-  members = tuple(text.split("+"))
+  members = _split(text)
   if len(members) < 2:
     raise InputError(
       f"config.study.ensembles has {entry!r}",
@@ -43,7 +54,7 @@ def planned(config: Any, networks: Sequence[str]) -> list[Ensemble]:
   """Returns the ensembles and ablations that a study's networks allow.
 
   Averaging or adding features is left out where a member has none of the
-  others' width (FCN).
+  others' width (FCN, and paper 002's networks).
 
   Raises:
     InputError: an unknown method, a name or member that does not exist, or an
@@ -60,8 +71,9 @@ def planned(config: Any, networks: Sequence[str]) -> list[Ensemble]:
       continue
     for method in config.study.methods:
       ensemble = definitions.check(Ensemble(name, names, method))
-      if method in ("TAD", "TSD") and "FCN" in names:
-        logging.info("no ensemble %s: FCN has no tensor", ensemble.title)
+      odd = [name for name in names if name in _ODD_FEATURES]
+      if method in ("TAD", "TSD") and odd:
+        logging.info("no ensemble %s: %s has no tensor", ensemble.title, odd[0])
       else:
         found.append(ensemble)
   titles = [ensemble.title for ensemble in found]

@@ -13,6 +13,7 @@ from lumbar_jax.arrays import SliceScores
 from lumbar_jax.errors import InputError
 
 Grid = Sequence[tuple[int, int]]  # (first row, first column) of each patch
+Size = int | tuple[int, int]  # of a patch: rows and columns, or both at once
 
 
 def starts(length: int, size: int, stride: int) -> tuple[int, ...]:
@@ -60,10 +61,20 @@ def grid(
   return [(row, column) for row in rows for column in columns]
 
 
+def _rows_columns(size: Size) -> tuple[int, int]:
+  return (size, size) if isinstance(size, int) else size
+
+
+def whole_size(shape: tuple[int, int], multiple: int) -> tuple[int, int]:
+  """Returns the smallest size in multiples that a whole slice fits in."""
+  rows, columns = (-(-length // multiple) * multiple for length in shape)
+  return rows, columns
+
+
 def pad(
-  array: Shaped[np.ndarray, "h w ..."], size: int, fill: float | None = None
+  array: Shaped[np.ndarray, "h w ..."], size: Size, fill: float | None = None
 ) -> Shaped[np.ndarray, "H W ..."]:
-  """Extends a slice below and to the right to at least size x size.
+  """Extends a slice below and to the right to at least the size of a patch.
 
   Pixel coordinates stay what they were, so cropping is `[:h, :w]`.
 
@@ -74,9 +85,10 @@ def pad(
       air in a normalised MR image. Labels take `anatomy.IGNORE`.
   """
   height, width = array.shape[:2]
-  if height >= size and width >= size:
+  rows, columns = _rows_columns(size)
+  if height >= rows and width >= columns:
     return array
-  shape = (max(height, size), max(width, size), *array.shape[2:])
+  shape = (max(height, rows), max(width, columns), *array.shape[2:])
   value = array.min(axis=(0, 1)) if fill is None else fill
   padded = np.empty(shape, array.dtype)
   padded[...] = value
@@ -87,9 +99,9 @@ def pad(
 def extract(
   array: Shaped[np.ndarray, "h w ..."],
   places: Grid,
-  size: int,
+  size: Size,
   fill: float | None = None,
-) -> Shaped[np.ndarray, "b size size ..."]:
+) -> Shaped[np.ndarray, "b rows columns ..."]:
   """Cuts the patches of a slice.
 
   Args:
@@ -98,14 +110,17 @@ def extract(
     size: the patch size in pixels.
     fill: what a slice smaller than a patch is padded with, see `pad`.
   """
-  padded = pad(array, size, fill)
+  padded, (rows, columns) = pad(array, size, fill), _rows_columns(size)
   return np.stack(
-    [padded[row : row + size, column : column + size] for row, column in places]
+    [
+      padded[row : row + rows, column : column + columns]
+      for row, column in places
+    ]
   )
 
 
 def assemble(
-  patches: Float32[np.ndarray, "b size size k"],
+  patches: Float32[np.ndarray, "b rows columns k"],
   places: Grid,
   shape: tuple[int, int],
 ) -> SliceScores:
@@ -125,12 +140,12 @@ def assemble(
   Raises:
     ValueError: the patches and their places differ in number.
   """
-  size = patches.shape[1]
-  height, width = max(shape[0], size), max(shape[1], size)
+  rows, columns = patches.shape[1:3]
+  height, width = max(shape[0], rows), max(shape[1], columns)
   total = np.zeros((height, width, *patches.shape[3:]), np.float32)
   count = np.zeros((height, width), np.float32)
   for patch, (row, column) in zip(patches, places, strict=True):
-    window = np.s_[row : row + size, column : column + size]
+    window = np.s_[row : row + rows, column : column + columns]
     total[window] += patch
     count[window] += 1
   total, count = total[: shape[0], : shape[1]], count[: shape[0], : shape[1]]

@@ -60,6 +60,38 @@ class PatchSource:
 Sources = tuple[PatchSource, PatchSource]  # training and validation patches
 
 
+class _Share(grain.MapDataset):
+  """One process' elements: of each batch of all, a run of its rows.
+
+  Batches of the processes, laid end to end, are the batches of one process.
+  """
+
+  def __init__(self, parent: grain.MapDataset, batch: int, place, whole: bool):
+    """Takes `batch` elements in turn with the other processes.
+
+    Args:
+      parent: all elements.
+      batch: of this process.
+      place: (this process, number of processes).
+      whole: whether to leave out a last batch that is not full for all.
+    """
+    super().__init__(parent)
+    self._batch, self._total = batch, batch * place[1]
+    self._first = batch * place[0]
+    full, rest = divmod(len(parent), self._total)
+    extra = 0 if whole else min(max(rest - self._first, 0), batch)
+    self._length = full * batch + extra
+
+  def __len__(self) -> int:
+    return self._length
+
+  def __getitem__(self, index):
+    if isinstance(index, slice):
+      return self.slice(index)
+    turn, row = divmod(index, self._batch)
+    return self._parent[turn * self._total + self._first + row]
+
+
 def _read(dataset: grain.MapDataset, num_workers: int):
   options = grain.ReadOptions(
     num_threads=num_workers, prefetch_buffer_size=max(4, 2 * num_workers)
@@ -80,7 +112,8 @@ def train_batches(
 
   The patches are shuffled by (seed, epoch); the last partial batch is dropped
   (its patches differ from epoch to epoch). The iterator has `get_state` and
-  `set_state`; its states are JSON-able.
+  `set_state`; its states are JSON-able, and the same in all processes and for
+  any number of them, as the batches of all processes together are.
 
   Args:
     source: the patches.
@@ -102,7 +135,7 @@ def train_batches(
   dataset = grain.MapDataset.source(source)
   dataset = dataset.seed(seed).shuffle(seed=(seed + epoch) % 2**32)
   if shard[1] > 1:
-    dataset = dataset[shard[0] :: shard[1]]
+    dataset = _Share(dataset, batch_size, shard, whole=True)
   dataset = dataset.batch(batch_size, drop_remainder=True)
   return _read(dataset, num_workers), len(dataset)
 
@@ -135,11 +168,10 @@ def eval_batches(
 
   All processes get equally many batches; padding has label 255 everywhere.
   """
-  per_process = -(-len(source) // shard[1])
-  num_batches = -(-per_process // batch_size)
+  num_batches = -(-len(source) // (batch_size * shard[1]))
   dataset = grain.MapDataset.source(source)
   if shard[1] > 1:
-    dataset = dataset[shard[0] :: shard[1]]
+    dataset = _Share(dataset, batch_size, shard, whole=False)
   batches = _read(dataset.batch(batch_size), num_workers)
   for _ in range(num_batches):
     batch = next(batches, None)

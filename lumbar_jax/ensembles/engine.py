@@ -27,8 +27,8 @@ from lumbar_jax.training.steps import (
 
 
 def one_device() -> Mesh:
-  """Returns the mesh of the first device: a meta-learner is tiny."""
-  return sharding.make_mesh(1, jax.devices()[:1])
+  """Returns the mesh of this process' first device: they are tiny."""
+  return sharding.make_mesh(1, jax.local_devices()[:1])
 
 
 @functools.lru_cache

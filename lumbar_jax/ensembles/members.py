@@ -15,10 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 from absl import logging
 from flax import struct
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from lumbar_jax.arrays import Images
 from lumbar_jax.errors import InputError
+from lumbar_jax.training import sharding
 
 BATCHINGS = ("loop", "map", "vmap")
 # XLA's CPU backend turns a vmapped convolution into a slow grouped one.
@@ -105,34 +106,40 @@ def _compiled(net, with_features, batching, mesh, stacked, images):
   work = functools.partial(_batched, apply, batching)
   if mesh is None:
     return work(stacked, images)
-  split, whole = PartitionSpec("member"), PartitionSpec()
+  split, rows = PartitionSpec("member"), image_spec(mesh, images)
   return jax.shard_map(
     work,
     mesh=mesh,
-    in_specs=(split, whole),
-    out_specs=split,
+    in_specs=(split, rows),
+    out_specs=PartitionSpec("member", *rows),
     check_vma=False,
   )(stacked, images)
 
 
-def member_mesh(num_members: int, devices=None) -> Mesh | None:
-  """Returns a mesh with the axis "member", None where one device does it.
+def image_spec(mesh: Mesh, images: Images) -> PartitionSpec:
+  """Returns how a batch lies on a mesh: split over "data" where it can be."""
+  even = images.shape[0] % mesh.shape["data"] == 0
+  return PartitionSpec("data") if even else PartitionSpec()
 
-  It has as many devices as divide the members evenly.
+
+def member_mesh(num_members: int, devices=None) -> Mesh | None:
+  """Returns a mesh (data, member), None where one device does it.
+
+  As many devices as divide the members evenly lie along "member"; what is left
+  of the process' devices splits the batch.
   """
-  devices = jax.devices() if devices is None else devices
+  devices = jax.local_devices() if devices is None else devices
   size = max(n for n in range(1, len(devices) + 1) if num_members % n == 0)
   if size == 1:
     return None
-  return jax.make_mesh(
-    (size,), ("member",), axis_types=(AxisType.Auto,), devices=devices[:size]
-  )
+  whole = len(devices) // size * size
+  return sharding.grid(devices[:whole], size)
 
 
 def place(stacked: Any, mesh: Mesh | None) -> Any:
   """Puts stacked variables on the devices that will use them."""
   if mesh is None:
-    return jax.device_put(stacked, jax.devices()[0])
+    return jax.device_put(stacked, jax.local_devices()[0])
   return jax.device_put(stacked, NamedSharding(mesh, PartitionSpec("member")))
 
 

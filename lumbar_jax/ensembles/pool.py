@@ -12,7 +12,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import numpy as np
-from jax.sharding import NamedSharding, PartitionSpec
+from jax.sharding import NamedSharding
 
 from lumbar_jax.arrays import Images, Scores
 from lumbar_jax.ensembles import members
@@ -48,8 +48,8 @@ class _Group:
         for tree in self._trees
       ]
     if self._mesh is not None:
-      whole = NamedSharding(self._mesh, PartitionSpec())
-      images = jax.device_put(images, whole)
+      rows = NamedSharding(self._mesh, members.image_spec(self._mesh, images))
+      images = jax.device_put(images, rows)
     found = members.apply_stacked(
       self._net,
       self._stacked,
@@ -59,7 +59,7 @@ class _Group:
       mesh=self._mesh,
     )
     if self._mesh is not None:
-      found = jax.device_put(found, jax.devices()[0])
+      found = jax.device_put(found, jax.local_devices()[0])
     return members.unstack(found)
 
 

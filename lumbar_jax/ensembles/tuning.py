@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
+from lumbar_jax import distributed
 from lumbar_jax.ensembles.model import Model
 from lumbar_jax.ensembles.weights import Weights, make_pool
 from lumbar_jax.errors import InputError
@@ -37,6 +38,8 @@ def tune_models(
 ) -> None:
   """Tunes TH's thresholds of models, fold by fold and pooled.
 
+  Several processes divide the folds among them.
+
   Args:
     models: trained.
     folds: all their folds.
@@ -47,12 +50,21 @@ def tune_models(
   Raises:
     InputError: a fold of a member or a meta-learner is not trained.
   """
-  with Progress("tuning thresholds, folds", len(folds)) as progress:
-    for fold in folds:
+  mine = distributed.share(folds)
+  with Progress("tuning thresholds, folds", len(mine)) as progress:
+    for done, fold in enumerate(mine, start=1):
       pending = [m for m in models if not _is_tuned(m, fold, weights)]
       if pending:
         _tune_fold(pending, fold, validation(fold), weights, config)
-      progress.update(fold + 1)
+      progress.update(done)
+  distributed.barrier("folds are tuned")
+  distributed.on_main(_tune_pooled, models, folds, weights)
+
+
+def _tune_pooled(
+  models: Sequence[Model], folds: Sequence[int], weights: Weights
+) -> None:
+  """Writes each model's thresholds of all folds' counts."""
   for model in models:
     counts = pooled_counts(model, folds)
     scheme, model_digest = model.run.scheme, all_folds(model, folds, weights)

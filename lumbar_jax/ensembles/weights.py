@@ -17,7 +17,7 @@ from lumbar_jax.evaluation import scorers
 from lumbar_jax.evaluation.scorers import Scorer
 from lumbar_jax.files import digest, read_json
 from lumbar_jax.runs import ENSEMBLE_FILE, Run
-from lumbar_jax.training.networks import load_fold
+from lumbar_jax.training.networks import for_inference, load_fold
 
 
 class Weights:
@@ -120,7 +120,7 @@ def make_pool(
     for member in model.members
   }
   found = {
-    (folder, fold): weights.load(member, fold)
+    (folder, fold): for_inference(member.run, *weights.load(member, fold))
     for fold in folds
     for folder, member in members.items()
   }

@@ -45,8 +45,9 @@ OnLabels = Callable[[Study, int, tuple[str, str], np.ndarray], None]
 
 def patching(config: Any) -> dict[str, int]:
   """Returns how slices are cut and batched: what functions here ask for."""
+  whole = config.evaluation.whole_slice
   return {
-    "patch_size": config.data.patch_size,
+    "patch_size": 0 if whole else config.data.patch_size,
     "patch_stride": config.data.patch_stride,
     "batch_size": config.evaluation.batch_size,
   }

@@ -51,6 +51,15 @@ def label_th(
   return np.argmax(passing, axis=-1).astype(np.uint8)
 
 
+def check_labelling(labelling: str) -> None:
+  """Raises InputError unless it is one of `LABELLINGS`."""
+  if labelling not in LABELLINGS:
+    raise InputError(
+      f"unknown labelling: --labelling={labelling!r}",
+      f"give one of {', '.join(LABELLINGS)}",
+    )
+
+
 def label(
   scores: Float32[np.ndarray, "... k"], labelling: str, thresholds: Thresholds
 ) -> UInt8[np.ndarray, "..."]:
@@ -59,10 +68,7 @@ def label(
   Raises:
     InputError: another labelling.
   """
-  if labelling not in LABELLINGS:
-    raise InputError(
-      f"unknown labelling {labelling!r}", f"give one of {', '.join(LABELLINGS)}"
-    )
+  check_labelling(labelling)
   if labelling == "MAP":
     return label_map(scores)
   return label_th(scores, thresholds)

@@ -20,6 +20,8 @@ from lumbar_jax.arrays import (
 from lumbar_jax.data import patches
 
 ScoresFn = Callable[[Images], Scores]
+# Every network of papers 000 and 004 takes multiples of it.
+WHOLE_MULTIPLE = 32
 
 
 def _axis_weights(size: int, native: int):
@@ -90,6 +92,19 @@ def _score_patches(
     yield from _fetch(*waiting)
 
 
+def layout(
+  shape: tuple[int, int], patch_size: int, patch_stride: int
+) -> tuple[patches.Grid, patches.Size]:
+  """Returns where a slice's patches lie and their size; see `iterate_slices`.
+
+  Raises:
+    InputError: patch size and stride that do not cover a slice.
+  """
+  if patch_size:
+    return patches.grid(*shape, patch_size, patch_stride), patch_size
+  return [(0, 0)], patches.whole_size(shape, WHOLE_MULTIPLE)
+
+
 def iterate_slices(
   scores_fn: ScoresFn,
   images: StudyImages,
@@ -108,7 +123,9 @@ def iterate_slices(
   Args:
     scores_fn: the contract above; always called with `batch_size` patches.
     images: [n h w c] the study at the training resolution.
-    patch_size: D in pixels.
+    patch_size: D in pixels; 0: the whole slice in one pass, padded to a
+      multiple of 32 (the networks are convolutional; pixels then see all that
+      their receptive field covers, and nothing is averaged).
     patch_stride: S in pixels.
     batch_size: patches in a batch.
     native_shape: (H, W) of the scanner's grid where it differs from (h, w); the
@@ -124,9 +141,9 @@ def iterate_slices(
     ValueError: `scores_fn` breaks the contract.
   """
   shape = images.shape[1:3]
-  places = patches.grid(*shape, patch_size, patch_stride)
+  places, size = layout(shape, patch_size, patch_stride)
   cut = itertools.chain.from_iterable(
-    patches.extract(np.asarray(image, np.float32), places, patch_size)
+    patches.extract(np.asarray(image, np.float32), places, size)
     for image in images
   )
   scored = _score_patches(scores_fn, cut, batch_size, pauses)

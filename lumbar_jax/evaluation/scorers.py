@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from lumbar_jax.arrays import Images, Scores
 from lumbar_jax.runs import Run
-from lumbar_jax.training.networks import load_fold
+from lumbar_jax.training.networks import for_inference, load_fold
 
 Scorer = Callable[[Images], Scores]
 
@@ -33,7 +33,9 @@ def fold_scorers(run: Run, folds: Sequence[int] | None = None) -> list[Scorer]:
     InputError: a fold that is not trained.
   """
   folds = run.folds if folds is None else folds
-  return [make_scorer(*load_fold(run, fold)) for fold in folds]
+  return [
+    make_scorer(*for_inference(run, *load_fold(run, fold))) for fold in folds
+  ]
 
 
 def average(scorers: Sequence[Scorer]) -> Scorer:

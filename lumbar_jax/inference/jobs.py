@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from lumbar_jax import distributed
 from lumbar_jax.arrays import StudyLabels
 from lumbar_jax.config import shaping
 from lumbar_jax.data.prepare import (
@@ -24,6 +25,7 @@ from lumbar_jax.inference.segment import segment
 from lumbar_jax.runs import ENSEMBLE_FILE, Run
 
 DONE, SKIPPED, FAILED = "done", "skipped", "failed"
+BUSY = "in another process' hands"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Prediction:
 
   Attributes:
     name: the study's name.
-    status: "done", "skipped" (it was done before) or "failed".
+    status: `DONE`, `SKIPPED` (it was done before), `FAILED` or `BUSY`.
     path: its mask, or None if it failed.
     flags: what to look at, such as a refused registration.
     error: why it failed.
@@ -73,6 +75,13 @@ class Job:
     """Returns (folder, stem) of a study's files."""
     folder, stem = outputs.place(study, self.run.config.data.channels[0])
     return self.output / folder, stem
+
+  def target_name(self, study: Study) -> str:
+    """Returns what names a study's files; its name if it has no image."""
+    if self.run.config.data.channels[0] not in study.images:
+      return study.name
+    folder, stem = self.target(study)
+    return str((folder / stem).relative_to(self.output))
 
   def is_done(self, study: Study) -> bool:
     """Whether a study was predicted like this from the files as they are."""
@@ -192,7 +201,8 @@ def save_labels(
     path = run.thresholds_path(fold)
     return describe(run, fold, "TH", read_thresholds(path, run.scheme))
 
-  outputs.open_folder(output, run.scheme, record(None), overwrite=True)
+  with distributed.main_first("predictions"):
+    outputs.open_folder(output, run.scheme, record(None), overwrite=True)
   channel, results = run.config.data.channels[0], []
   for study in studies:
     image = Path(study.info["paths"][channel])

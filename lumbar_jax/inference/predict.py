@@ -1,16 +1,19 @@
 """Segmenting studies with a trained run.
 
 A folder of studies is worked through one by one: what is done stays done, and
-a study that cannot be read is reported while the others go on.
+a study that cannot be read is reported while the others go on. Each study is
+one process' work, whether processes joined each other (`distributed`, which
+divides the studies among them) or were just started on the same folder.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from absl import logging
 
+from lumbar_jax import distributed
 from lumbar_jax.data.sources.found import ERROR, WARNING
 from lumbar_jax.data.studies import Study
 from lumbar_jax.errors import InputError
@@ -18,8 +21,10 @@ from lumbar_jax.evaluation.labelling import Thresholds
 from lumbar_jax.evaluation.scorers import Scorer
 from lumbar_jax.files import write_text
 from lumbar_jax.inference import outputs
+from lumbar_jax.inference.claims import Claims
 from lumbar_jax.inference.inputs import find_inputs, require_channels
 from lumbar_jax.inference.jobs import (
+  BUSY,
   DONE,
   FAILED,
   SKIPPED,
@@ -35,6 +40,7 @@ from lumbar_jax.runs import Run, load_run
 FAILED_TSV = "failed.tsv"
 
 __all__ = [
+  "BUSY",
   "DONE",
   "FAILED",
   "SKIPPED",
@@ -64,7 +70,8 @@ def predict_studies(
   """Segments studies into a folder, see `outputs` for what lies there.
 
   Studies that are done are skipped, and a study that fails is logged and listed
-  in `OUTPUT/failed.tsv`. Memory does not grow with their number, and a network
+  in `OUTPUT/failed.tsv`. One that another process is predicting is left to it.
+  Memory does not grow with their number, and a network
   is loaded and compiled once, if there is anything to do at all.
 
   Args:
@@ -99,27 +106,53 @@ def predict_studies(
   )
   studies = [dataclasses.replace(study, mask=None) for study in studies]
   _check_targets(job, studies)
-  outputs.open_folder(output, run.scheme, record, overwrite=overwrite)
-  results = list(failures)
-  with Progress("predicting, studies", len(studies)) as progress:
-    for done, study in enumerate(studies, start=1):
-      result = _skip(job, study)
-      if result is None:
-        scorer = scorer or load_scorer(run, fold)
-        result = _attempt(job, study, scorer)
-      results.append(result)
-      progress.update(done, f"{study.name} {result.status}")
-      if on_study is not None:
-        on_study(result)
-  _write_failed(job.output / FAILED_TSV, results)
+  with distributed.main_first("predictions"):
+    outputs.open_folder(output, run.scheme, record, overwrite=overwrite)
+  numbered = distributed.share(list(enumerate(studies)))
+  own = _predict_own(job, dict(numbered), scorer, fold, on_study)
+  found = dict(distributed.gather_items(list(own.items())))
+  results = [*failures, *(found[number] for number in sorted(found))]
+  distributed.on_main(_write_failed, job.output / FAILED_TSV, results)
   logging.info("%s: %s", job.output, count(results))
   return results
 
 
+def _predict_own(
+  job: Job,
+  studies: Mapping[int, Study],
+  scorer: Scorer | None,
+  fold: int | None,
+  on_study: Callable[[Prediction], None] | None,
+) -> dict[int, Prediction]:
+  """Predicts this process' studies; those in other hands are asked for twice.
+
+  Whoever holds one at first may have been killed by the end.
+  """
+  results: dict[int, Prediction] = {}
+  claims = Claims(job.output)
+  with Progress("predicting, studies", len(studies)) as progress:
+    for turn in (1, 2):
+      for number, study in studies.items():
+        if number in results and results[number].status != BUSY:
+          continue
+        with claims.hold(job.target_name(study)) as mine:
+          result = _skip(job, study) if mine else Prediction(study.name, BUSY)
+          if result is None:
+            scorer = scorer or load_scorer(job.run, fold)
+            result = _attempt(job, study, scorer)
+        results[number] = result
+        if result.status != BUSY or turn == 2:
+          progress.update(progress.done + 1, f"{study.name} {result.status}")
+          if on_study is not None:
+            on_study(result)
+  return results
+
+
 def count(results: Sequence[Prediction]) -> str:
-  """Returns "2 done, 1 skipped, 0 failed"."""
+  """Returns "2 done, 1 skipped, 0 failed"; busy ones where there are any."""
   states = [result.status for result in results]
-  return ", ".join(f"{states.count(s)} {s}" for s in (DONE, SKIPPED, FAILED))
+  shown = [DONE, SKIPPED, FAILED] + [BUSY] * (BUSY in states)
+  return ", ".join(f"{states.count(s)} {s}" for s in shown)
 
 
 def check_failures(results: Sequence[Prediction], output: str | Path) -> None:
@@ -200,6 +233,8 @@ def predict(
   run_folder: str | Path,
   input: str | Path,
   output: str | Path,
+  *,
+  whole_slice: bool = False,
   **options: Any,
 ) -> list[Prediction]:
   """Segments what a path stands for (`inputs`) with the run of a folder.
@@ -208,6 +243,7 @@ def predict(
     run_folder: the workdir of a finished run.
     input: a file, folder, tree or manifest.
     output: folder of the results.
+    whole_slice: whole slices in one pass, however the run was evaluated.
     **options: fold, labelling, probabilities, overwrite, overlays, on_study of
       `predict_studies`.
 
@@ -218,6 +254,7 @@ def predict(
     InputError: as `predict_studies`, or nothing to predict at `input`.
   """
   run = load_run(run_folder)
+  run.config.evaluation.whole_slice |= whole_slice
   found = find_inputs(input, run.config.data.channels)
   failures = []
   for finding in found.findings:

@@ -2,18 +2,21 @@
 
 from typing import Any
 
+import jax
 import numpy as np
 
 from lumbar_jax.arrays import StudyLabels, StudyScores
 from lumbar_jax.data.prepare import PreparedStudy
 from lumbar_jax.ensembles.weights import fold_scorers
 from lumbar_jax.errors import InputError
+from lumbar_jax.evaluation.evaluate import patching
 from lumbar_jax.evaluation.labelling import (
-  LABELLINGS,
   Thresholds,
+  check_labelling,
   label,
   read_thresholds,
 )
+from lumbar_jax.evaluation.on_device import label_slices
 from lumbar_jax.evaluation.reconstruction import iterate_slices
 from lumbar_jax.evaluation.scorers import Scorer, average
 from lumbar_jax.runs import Run
@@ -46,15 +49,17 @@ def segment(
   Raises:
     InputError: another labelling.
   """
-  slices = iterate_slices(
-    scorer,
-    study.image,
-    config.data.patch_size,
-    config.data.patch_stride,
-    config.evaluation.batch_size,
-    native_shape=tuple(study.native_shape),
-  )
-  labels = np.empty((len(study.image), *study.native_shape), np.uint8)
+  shape = tuple(study.native_shape)
+  cut = patching(config)
+  labels = np.empty((len(study.image), *shape), np.uint8)
+  if jax.default_backend() != "cpu" and not probabilities:
+    check_labelling(labelling)
+    limits = thresholds if labelling == "TH" else None
+    found = label_slices(scorer, study.image, limits, shape, **cut)
+    for number, values in enumerate(found):
+      labels[number] = values
+    return labels, None
+  slices = iterate_slices(scorer, study.image, native_shape=shape, **cut)
   kept = None
   for number, scores in enumerate(slices):
     labels[number] = label(scores, labelling, thresholds)
@@ -92,10 +97,7 @@ def load_thresholds(
   Raises:
     InputError: another labelling, or "TH" before thresholds were tuned.
   """
-  if labelling not in LABELLINGS:
-    raise InputError(
-      f"--labelling={labelling!r}", f"give one of {', '.join(LABELLINGS)}"
-    )
+  check_labelling(labelling)
   if labelling == "MAP":
     return None
   path = run.thresholds_path(fold)

@@ -75,6 +75,8 @@ class Upsampling(nn.Module):
 
   factor: int
 
+  transposed = True  # its kernel, see fingerprints.py
+
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
     size, channels = 2 * self.factor, x.shape[-1]

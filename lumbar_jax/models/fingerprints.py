@@ -6,9 +6,10 @@ weight file and no other framework. It is sensitive to padding, dilation,
 concatenation order, resizing, BatchNorm's epsilon and the order of recursion.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
+import flax.linen as nn
 import jax
 import numpy as np
 
@@ -31,37 +32,90 @@ def index_hash(shape: tuple[int, ...], offset: int) -> np.ndarray:
 
 
 def _kernel(shape, transposed: bool, offset: int) -> np.ndarray:
-  """Fills a kernel [rows columns in out]."""
-  rows, columns, num_in, num_out = shape
+  """Fills a kernel [rows columns in out], or [in out] of a dense layer."""
+  rows, columns, num_in, num_out = (1,) * (4 - len(shape)) + tuple(shape)
   values = index_hash((num_out, num_in, rows, columns), offset)
   if transposed:  # index order of torch and Keras; Flax has it flipped
     values = values[:, :, ::-1, ::-1] * np.sqrt(2 / num_in)
-  else:
+  else:  # of a grouped convolution num_in is a group's
     values = values * np.sqrt(2 / (rows * columns * num_in))
-  return values.transpose(2, 3, 1, 0)
+  return values.transpose(2, 3, 1, 0).reshape(shape)
 
 
-def _fill(path: tuple[str, ...], shape: tuple[int, ...], offset: int):
-  kind, owner = path[-1], path[-2]
+def _table(shape, offset: int) -> np.ndarray:
+  """Fills [a b] from its indices."""
+  return index_hash((*shape, 1, 1), offset).reshape(shape)
+
+
+def _fill(kind: str, shape: tuple[int, ...], transposed: bool, offset: int):
+  """Fills a parameter by its kind, the last name of its path."""
   if kind == "kernel":
-    return _kernel(shape, owner.startswith("up"), offset)
+    return _kernel(shape, transposed, offset)
+  if kind == "pos_embedding":
+    return 0.02 * _table(shape[-2:], offset).reshape(shape)
   channel = np.arange(shape[-1])
   values = {
     "bias": 0.1 * np.sin(channel + 1),
     "scale": 1 + 0.1 * np.cos(channel),
     "alpha": 0.25 + 0.05 * np.sin(channel + 1),
+    "gamma": 0.5,
+    "cls_token": 0.02 * np.sin(channel + 1),
   }
   return np.broadcast_to(values[kind], shape)
 
 
-def fill_params(params: Mapping[str, Any], offset: int) -> dict[str, Any]:
-  """Fills a parameter tree (of arrays or shapes) by the formulas, float32."""
-  return jax.tree_util.tree_map_with_path(
-    lambda path, leaf: _fill(
-      tuple(entry.key for entry in path), leaf.shape, offset
-    ).astype(np.float32),
-    params,
-  )
+def _names(path) -> tuple[str, ...]:
+  return tuple(entry.key for entry in path)
+
+
+def fill_params(
+  params: Mapping[str, Any],
+  offset: int,
+  transposed: Collection[tuple[str, ...]] = (),
+) -> dict[str, Any]:
+  """Fills a parameter tree (of arrays or shapes) by the formulas, float32.
+
+  Args:
+    params: the tree.
+    offset: the hash's last constant.
+    transposed: paths of the modules whose kernels are of transposed
+      convolutions.
+  """
+
+  def fill(path, leaf):
+    *owner, kind = _names(path)
+    values = _fill(kind, leaf.shape, tuple(owner) in transposed, offset)
+    return values.astype(np.float32)
+
+  return jax.tree_util.tree_map_with_path(fill, params)
+
+
+def fill_collections(
+  collections: Mapping[str, Any], offset: int
+) -> dict[str, Any]:
+  """Fills what is not trained: bases of length 1, all else is 0."""
+
+  def fill(path, leaf):
+    if _names(path)[-1] != "mu":
+      return np.zeros(leaf.shape, leaf.dtype)
+    values = _table(leaf.shape, offset)
+    return (values / np.linalg.norm(values, axis=0)).astype(np.float32)
+
+  return jax.tree_util.tree_map_with_path(fill, collections)
+
+
+def _initialise(net: nn.Module, images):
+  """Returns the shapes of a network's variables, and its transposed modules."""
+  transposed = set()
+
+  def note(call, args, kwargs, context):
+    if getattr(context.module, "transposed", False):
+      transposed.add(context.module.path)
+    return call(*args, **kwargs)
+
+  with nn.intercept_methods(note):
+    shapes = jax.eval_shape(net.init, jax.random.key(0), images)
+  return dict(shapes), transposed
 
 
 def golden_input(shape: tuple[int, int, int, int]) -> np.ndarray:
@@ -79,7 +133,7 @@ def golden_input(shape: tuple[int, int, int, int]) -> np.ndarray:
 def forward(net, shape, offset: int):
   """Returns the outputs of a network filled by the formulas.
 
-  BatchNorm uses the batch's statistics, dropout is off.
+  BatchNorm uses the batch's statistics; the network has no dropout.
 
   Args:
     net: a module of `lumbar_jax.models.build` without dropout.
@@ -87,13 +141,12 @@ def forward(net, shape, offset: int):
     offset: the hash's last constant.
   """
   images = golden_input(shape)
-  variables = jax.eval_shape(net.init, jax.random.key(0), images)
-  filled = {"params": fill_params(variables["params"], offset)}
-  rest = {k: v for k, v in variables.items() if k != "params"}
-  zeros = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), rest)
+  rest, transposed = _initialise(net, images)
+  params = fill_params(rest.pop("params"), offset, transposed)
+  rest = fill_collections(rest, offset)
   outputs, _ = jax.jit(
     lambda v, x: net.apply(v, x, train=True, mutable=list(rest))
-  )({**filled, **zeros}, images)
+  )({"params": params, **rest}, images)
   return outputs
 
 

@@ -13,7 +13,8 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax import lax
+
+from lumbar_jax.models.convolution import conv_general_dilated
 
 NHWC = ("NHWC", "HWIO", "NHWC")
 
@@ -48,6 +49,7 @@ def conv(
     (kernel, kernel),
     dtype=style.dtype,
     kernel_init=nn.initializers.he_normal(),
+    conv_general_dilated=conv_general_dilated,
     name=name,
   )
 
@@ -141,7 +143,7 @@ def transposed_conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
   pads = ((size - 2, 0), (0, 0))
   phases = [
     [
-      lax.conv_general_dilated(
+      conv_general_dilated(
         x,
         w[taps[i], taps[j]],
         (1, 1),
@@ -165,6 +167,8 @@ class TransposedConv(nn.Module):
   features: int
   style: LayerStyle
   kernel: int = 3
+
+  transposed = True  # its kernel, see fingerprints.py
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:

@@ -30,6 +30,15 @@ def _upsample(kernel) -> Window:
   return Window(2, pad=1, upsampling=2)
 
 
+def _pointwise_conv(kernel) -> Window:
+  del kernel
+  return Window(1)
+
+
+def _same_conv(kernel) -> Window:
+  return Window(kernel[0], pad=kernel[0] // 2)
+
+
 def _transposed_conv(kernel) -> Window:
   return Window(kernel[0], pad=kernel[0] - 1, upsampling=2)
 
@@ -39,12 +48,21 @@ def _upsampling_conv(kernel) -> Window:
   return Window(kernel[0], pad=kernel[0] - 1 - factor // 2, upsampling=factor)
 
 
+def _unknown(kernel) -> None:
+  del kernel
+
+
 # Name of a jitted function (map[, kernel]) -> the window of its kernel's shape.
 LAYERS = {
   "max_pool": _max_pool,
   "upsample": _upsample,
+  "pointwise_conv": _pointwise_conv,
   "transposed_conv": _transposed_conv,
+  "unfolded_conv": _same_conv,
   "upsampling_conv": _upsampling_conv,
+  "winograd_conv": _same_conv,
+  "adaptive_avg_pool": _unknown,
+  "resize_bilinear": _unknown,
 }
 
 
@@ -117,7 +135,8 @@ def field(equation, fields: list[Field | None]) -> Field | None:
   shapes, name = _shapes(equation), equation.primitive.name
   if layer_name(equation):
     kernel = shapes[1] if len(shapes) > 1 else None
-    return seen.through(LAYERS[layer_name(equation)](kernel))
+    window = LAYERS[layer_name(equation)](kernel)
+    return seen.through(window) if window else None
   if name == "conv_general_dilated":
     return seen.through(_conv_parts(equation)["window"])
   if name == "concatenate":

@@ -17,7 +17,7 @@ from lumbar_jax.training.writers import read_metrics
 def is_held_out(found: Found) -> bool:
   """Whether the evaluated patients took no part in training or tuning.
 
-  Only then the folds' averaged scores are evaluated, see `stages.evaluate`.
+  Only then the folds' averaged scores are evaluated, see `held_out.evaluate`.
   """
   return all(
     any(row.fold == AVERAGED for row in results.rows)

@@ -16,10 +16,33 @@ from lumbar_jax.errors import InputError
 LATEST, BEST = "latest", "best"
 
 
-def _manager(folder: Path, *, keep: int = 1, read_only: bool = False):
+def _manager(
+  folder: Path,
+  *,
+  keep: int = 1,
+  read_only: bool = False,
+  together: bool = False,
+):
+  """Opens a folder of checkpoints.
+
+  Args:
+    folder: it.
+    keep: how many to keep.
+    read_only: whether nothing will be written.
+    together: whether all processes of a distributed run do the same calls; each
+      works for itself otherwise, and the others need not be there.
+  """
+  own = jax.process_index()
   return ocp.CheckpointManager(
     folder.resolve(),
     options=ocp.CheckpointManagerOptions(
+      multiprocessing_options=ocp.options.MultiprocessingOptions()
+      if together or jax.process_count() == 1
+      else ocp.options.MultiprocessingOptions(
+        primary_host=own,
+        active_processes={own},
+        barrier_sync_key_prefix=f"process_{own}",
+      ),
       max_to_keep=keep,
       create=not read_only,
       read_only=read_only,
@@ -67,13 +90,20 @@ def _as_dict(tree: Any) -> dict[str, Any]:
 class Checkpoints:
   """The two checkpoints of one fold's folder."""
 
-  def __init__(self, folder: Path):
-    """Opens `folder`/best and `folder`/latest, clearing half-written ones."""
+  def __init__(self, folder: Path, *, together: bool = False):
+    """Opens `folder`/best and `folder`/latest, clearing half-written ones.
+
+    Args:
+      folder: the fold's `checkpoints` folder.
+      together: whether all processes of a distributed run save and restore one
+        state: each then makes the same calls. The number of processes need not
+        be that of the run that saved.
+    """
     self.folder = Path(folder)
-    self._latest = _manager(self.folder / LATEST)
+    self._latest = _manager(self.folder / LATEST, together=together)
     # Two: a best epoch that has to be run again must not take the one before
     # with it (`drop_best_from`).
-    self._best = _manager(self.folder / BEST, keep=2)
+    self._best = _manager(self.folder / BEST, keep=2, together=together)
 
   def save_latest(self, step: int, state: Any, info: dict[str, Any]) -> None:
     """Saves what a resumed run needs.
@@ -169,8 +199,19 @@ def epochs_done(folder: Path) -> int:
     manager.close()
 
 
+def _on_one_device(target: Any) -> Any:
+  """Returns shapes that ask for arrays on this process' first device.
+
+  Else orbax looks for the devices that the checkpoint was saved from.
+  """
+  place = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+  return jax.tree.map(
+    lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), target
+  )
+
+
 def load_best(folder: Path, target: Any) -> tuple[Any, dict[str, Any]]:
-  """Returns (variables, info) of a fold's best epoch.
+  """Returns (variables, info) of a fold's best epoch, on one device.
 
   Args:
     folder: the fold's `checkpoints` folder.
@@ -183,7 +224,7 @@ def load_best(folder: Path, target: Any) -> tuple[Any, dict[str, Any]]:
   found = None
   if folder.is_dir():
     manager = _manager(folder, read_only=True)
-    found = _restore(manager, target, folder)
+    found = _restore(manager, _on_one_device(target), folder)
     manager.close()
   if found is None:
     raise InputError(

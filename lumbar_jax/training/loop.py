@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from lumbar_jax import stopping
 from lumbar_jax.anatomy import Scheme
 from lumbar_jax.data import artefacts
 from lumbar_jax.data.pipeline import PatchSource, eval_batches, train_batches
@@ -70,13 +71,17 @@ class FoldTrainer:
       quiet: whether to show no progress.
     """
     self._purpose = (purpose,) if purpose else ()
-    self._title, self._quiet = title or f"fold {fold}, epochs", quiet
+    self._together = engine.mesh.is_multi_process
+    self._shard = sharding.process_share(engine.mesh)
+    self._title = title or f"fold {fold}, epochs"
+    self._quiet = quiet or self._shard[0] > 0
     self._engine, self._config, self._scheme = engine, config, scheme
     self._train, self._val = sources
     self._folder, self._fold = Path(folder), fold
-    self._shard = (jax.process_index(), jax.process_count())
     self._local_batch = config.training.batch_size // self._shard[1]
-    self._checkpoints = Checkpoints(self._folder / "checkpoints")
+    self._checkpoints = Checkpoints(
+      self._folder / "checkpoints", together=self._together
+    )
     found = self._checkpoints.restore_latest(engine.abstract)
     if found is not None:
       self.state: TrainState = found[0]
@@ -114,15 +119,21 @@ class FoldTrainer:
     """Runs the remaining epochs, pausing after each batch.
 
     Several trainers can so be run in turns; each does what it would do alone.
+
+    Raises:
+      Stopped: the process was told to end; the state is saved.
+      InputError: a loss that is not finite, or a disk that is full.
     """
     num_epochs = self._config.training.num_epochs
     writer = MetricWriter(
       self._folder,
       first_epoch=self.position.epoch,
       tensorboard=self._config.training.tensorboard,
+      silent=self._shard[0] > 0,
     )
+    progress = Progress(self._title, num_epochs, quiet=self._quiet)
     try:
-      with Progress(self._title, num_epochs, quiet=self._quiet) as progress:
+      with stopping.deferred(), progress:
         while not self.done:
           start = time.monotonic()
           scalars = yield from self._epoch(progress)
@@ -130,6 +141,8 @@ class FoldTrainer:
           writer.write(self.position.epoch, scalars)
           self._finish_epoch(scalars)
           progress.update(self.position.epoch, _summary(scalars))
+          if stopping.wanted(together=False) and not self.done:
+            self._stop()
     finally:
       writer.close()
       self._checkpoints.close()
@@ -158,13 +171,17 @@ class FoldTrainer:
       batch = sharding.put_batch(batch, self._engine.mesh)
       self.state, sums = self._engine.train_step(self.state, batch)
       pending.append((step, studies, sums))
-      save = every and step % every == 0 and step < start + num_batches
+      stop = stopping.wanted(together=self._together)
+      save = stop or (every and step % every == 0)
+      save = save and step < start + num_batches  # else the epoch's end does
       if save or len(pending) >= DRAIN_EVERY:
         self._drain(pending)
         progress.update(position.epoch, f"step {step - start} of {num_batches}")
       if save:
         position.iterator = batches.get_state()
         self._save_latest()
+      if save and stop:
+        self._stop(f"step {step - start} of {num_batches} of ")
       self.place = (position.epoch, step, 0)
       yield
     self._drain(pending)
@@ -173,6 +190,14 @@ class FoldTrainer:
       **position.sums.scalars("train", self._scheme),
       **validation.scalars("val", self._scheme),
     }
+
+  def _stop(self, place: str = "") -> None:
+    """Ends the run as it was told to, the state just saved."""
+    epoch = self.position.epoch + bool(place)
+    raise stopping.Stopped(
+      f"fold {self._fold}: stopped by SIGTERM after {place}epoch {epoch}; the "
+      "same command goes on from here"
+    )
 
   def _drain(self, pending: list[tuple[int, np.ndarray, Any]]) -> None:
     """Fetches waiting sums; stops the run if one is not finite."""

@@ -11,9 +11,12 @@ import optax
 
 from lumbar_jax import models
 from lumbar_jax.errors import InputError
+from lumbar_jax.models.inference import FoldedNetwork, fold
 from lumbar_jax.runs import Run, load_run
 from lumbar_jax.training.checkpoints import load_best
+from lumbar_jax.training.imported_weights import replace_backbone
 from lumbar_jax.training.optimizers import make_optimizer
+from lumbar_jax.training.state_dicts import read_state_dict
 
 
 def build_network(run: Run) -> nn.Module:
@@ -25,6 +28,7 @@ def build_network(run: Run) -> nn.Module:
   return models.build(
     config.name,
     run.scheme.num_classes,
+    run.config.data.patch_size,
     width=config.width,
     batchnorm_momentum=config.batchnorm_momentum,
     remat=config.remat,
@@ -71,10 +75,25 @@ def load_fold(run: Run, fold: int) -> tuple[nn.Module, dict[str, Any]]:
   return net, variables
 
 
+def for_inference(
+  run: Run, net: nn.Module, variables: dict[str, Any]
+) -> tuple[FoldedNetwork, dict[str, Any]]:
+  """Returns a run's network and variables in the form that is quick to apply.
+
+  Args:
+    run: whose patches they will see.
+    net: the network.
+    variables: as `load_fold` returns them.
+  """
+  data = run.config.data
+  size, channels = data.patch_size, len(data.channels)
+  return fold(net, variables, (1, size, size, channels))
+
+
 def transfer(fresh: Any, trained: Any, path: Path) -> Any:
   """Returns `trained`'s leaves in the tree of `fresh`.
 
-  The classification block keeps its fresh values where its shape differs (other
+  Classification blocks keep their fresh values where their shape differs (other
   classes); everything else has to fit.
 
   Raises:
@@ -87,7 +106,7 @@ def transfer(fresh: Any, trained: Any, path: Path) -> Any:
     if found is not None and found.shape == leaf.shape:
       return found
     names = [str(entry.key) for entry in place]
-    if "classify" in names:
+    if any(name.startswith("classify") for name in names):
       return leaf
     raise InputError(
       f"its weights do not fit this network: {'/'.join(names)} is "
@@ -101,10 +120,14 @@ def transfer(fresh: Any, trained: Any, path: Path) -> Any:
 
 
 def initial_weights(run: Run, fold: int):
-  """Returns variables -> variables for `config.training.init_from`, or None.
+  """Returns variables -> variables for what a config starts from, or None.
 
-  The same fold of the other run is taken where it has one, else its fold 0.
+  Of `config.training.init_from` the same fold is taken where that run has one,
+  else its fold 0; `config.model.backbone_weights` is a file.
   """
+  file = run.config.model.backbone_weights
+  if file:
+    return lambda fresh: replace_backbone(fresh, read_state_dict(file), file)
   folder = run.config.training.init_from
   if not folder:
     return None

@@ -1,13 +1,55 @@
-"""One mesh: the batch is split over its data axis, the state is whole."""
+"""One mesh (data, member) over the devices of all processes.
+
+In training the batch is split over its data axis and the state is whole; in an
+ensemble the members are split over the other one (`ensembles.members`).
+"""
+
+from collections.abc import Sequence
 
 import jax
+import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from lumbar_jax.errors import InputError
 
 
+def grid(devices: Sequence[jax.Device], num_members: int = 1) -> Mesh:
+  """Returns a mesh with the axes "data" and "member".
+
+  Devices keep their order, process by process, so that each process holds a
+  run of rows of whatever is split over "data" (see `process_share`).
+
+  Args:
+    devices: a multiple of `num_members`.
+    num_members: devices along "member".
+  """
+  ordered = sorted(devices, key=lambda device: device.process_index)
+  return Mesh(
+    np.array(ordered).reshape(-1, num_members),
+    ("data", "member"),
+    axis_types=(AxisType.Auto,) * 2,
+  )
+
+
+def process_share(mesh: Mesh) -> tuple[int, int]:
+  """Returns (this process' place, number) among those of a mesh.
+
+  Raises:
+    InputError: they have unequally many devices, so no equal shares of a batch.
+  """
+  owners = [device.process_index for device in mesh.devices.flat]
+  processes = sorted(set(owners))
+  if len({owners.count(process) for process in processes}) > 1:
+    counts = ", ".join(str(owners.count(process)) for process in processes)
+    raise InputError(
+      f"the processes have {counts} devices",
+      "give all of them equally many",
+    )
+  return processes.index(jax.process_index()), len(processes)
+
+
 def make_mesh(batch_size: int, devices=None) -> Mesh:
-  """Returns a mesh of all devices with one axis, "data".
+  """Returns a mesh of all devices along "data".
 
   Raises:
     InputError: the batch cannot be split evenly.
@@ -20,9 +62,7 @@ def make_mesh(batch_size: int, devices=None) -> Mesh:
       f"{len(devices)} devices",
       f"give a multiple of {len(devices)}, for example {near}",
     )
-  return jax.make_mesh(
-    (len(devices),), ("data",), axis_types=(AxisType.Auto,), devices=devices
-  )
+  return grid(devices)
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
@@ -31,7 +71,7 @@ def replicated(mesh: Mesh) -> NamedSharding:
 
 
 def split(mesh: Mesh) -> NamedSharding:
-  """First axis split over the devices."""
+  """First axis split over the devices of the data axis."""
   return NamedSharding(mesh, PartitionSpec("data"))
 
 

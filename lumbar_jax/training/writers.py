@@ -15,8 +15,24 @@ class MetricWriter:
   that is absent) is written as null, which every JSON reader takes.
   """
 
-  def __init__(self, folder: Path, *, first_epoch: int, tensorboard: bool):
-    """Opens the folder, dropping lines of epochs that will be run again."""
+  def __init__(
+    self,
+    folder: Path,
+    *,
+    first_epoch: int,
+    tensorboard: bool,
+    silent: bool = False,
+  ):
+    """Opens the folder, dropping lines of epochs that will be run again.
+
+    Args:
+      folder: of the fold.
+      first_epoch: which will be written first.
+      tensorboard: whether to write TensorBoard's files too.
+      silent: whether to write nothing: another process does.
+    """
+    self._silent = silent
+    tensorboard = tensorboard and not silent
     self._path = Path(folder) / "metrics.jsonl"
     self._lines = [
       line for line in read_metrics(folder) if line["epoch"] < first_epoch
@@ -32,8 +48,8 @@ class MetricWriter:
   def write(self, epoch: int, scalars: dict[str, float]) -> None:
     """Adds an epoch's scalars, named like "val/iou/Vert"."""
     self._lines.append({"epoch": epoch, **scalars})
-    text = "".join(map(_to_line, self._lines))
-    write_text(self._path, text)
+    if not self._silent:
+      write_text(self._path, "".join(map(_to_line, self._lines)))
     if self._board is not None:
       for name, value in scalars.items():
         self._board.add_scalar(name.replace(" ", "_"), value, epoch)

@@ -61,7 +61,7 @@ def test_members_sharded_over_devices_give_the_same(
   batching, four, images, wanted
 ):
   mesh = members.member_mesh(4)
-  assert mesh.shape == {"member": 4}
+  assert mesh.shape == {"data": 1, "member": 4}
   stacked = members.place(
     members.stack([variables for _, variables in four]), mesh
   )

@@ -136,3 +136,12 @@ def test_reduced_resolution_is_scored_on_the_native_grid():
   for low, high in zip(plain, native, strict=True):
     expected = jax.image.resize(low, (21, 24, 3), "linear", antialias=False)
     np.testing.assert_allclose(high, expected, atol=1e-5)
+
+
+def test_whole_slices_are_padded_once_and_cropped_back():
+  images = make_images((3, 20, 45, 2))
+  scorer = Scorer()
+  scores = reconstruction.study_scores(scorer, images, 0, 6, 2)
+  np.testing.assert_allclose(scores, Scorer()(images), atol=1e-6)
+  assert set(scorer.shapes) == {(2, 32, 64, 2)}
+  assert len(scorer.shapes) == 2

@@ -116,7 +116,7 @@ def evaluated(folder, test, tolerance_mm=2.0):
     found = np.asarray(images)[..., 0]
     return np.stack([1 - found, found, 0 * found, 0 * found], -1)
 
-  return run, stages.evaluate(run, data, [scorer, scorer])
+  return run, held_out.evaluate(run, data, [scorer, scorer])
 
 
 class TestEvaluate:

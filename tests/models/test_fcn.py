@@ -188,6 +188,16 @@ def test_half_of_both_fully_connected_layers_is_dropped_in_training(narrow):
     assert 0.4 < kept < 0.6
 
 
+def _equations(jaxpr):
+  """Yields the equations of a jaxpr and of those that it calls."""
+  for equation in jaxpr.eqns:
+    yield equation
+    for name in ("jaxpr", "call_jaxpr"):
+      inner = equation.params.get(name)
+      if inner is not None:
+        yield from _equations(getattr(inner, "jaxpr", inner))
+
+
 def test_bfloat16_keeps_parameters_and_scores_in_float32():
   net = models.build("FCN", 3, width=2, dtype=jnp.bfloat16)
   image = jax.ShapeDtypeStruct((1, 32, 32, 1), jnp.float32)
@@ -197,9 +207,8 @@ def test_bfloat16_keeps_parameters_and_scores_in_float32():
   jaxpr = jax.make_jaxpr(net.apply)(variables, image)
   types = [
     equation.outvars[0].aval.dtype
-    for equation in jaxpr.eqns
-    if "conv" in equation.params.get("name", equation.primitive.name)
-    and "convert" not in equation.primitive.name
+    for equation in _equations(jaxpr.jaxpr)
+    if equation.primitive.name in ("conv_general_dilated", "dot_general")
   ]
   assert types == [jnp.bfloat16] * 15 + [np.dtype("float32")] * 6
 

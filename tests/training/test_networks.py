@@ -94,7 +94,7 @@ def _first_step(settings):
   return float(updates[0])
 
 
-@pytest.mark.parametrize("name", models.names())
+@pytest.mark.parametrize("name", models.names("000"))
 def test_optimizer_of_table_3_by_default(name):
   rule, rate = TABLE_3.get(name, ("adam", 3.3e-4))
   step = _first_step(_settings(name=name))

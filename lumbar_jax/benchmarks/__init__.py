@@ -1,0 +1,1 @@
+"""What the software costs: time and memory, beside PyTorch on the same work."""

@@ -1,0 +1,111 @@
+"""What `launch.py --launcher=...` does."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from absl import logging
+
+from lumbar_jax import config as config_lib
+from lumbar_jax.errors import InputError
+from lumbar_jax.launchers import status, submit, sweep
+from lumbar_jax.runs import locked
+
+
+def launch(
+  launcher: str,
+  mode: str,
+  workdir: Path | None,
+  config: Any,
+  *,
+  axes: Sequence[str] = (),
+  resources: Sequence[str] = (),
+  parallel: int = 0,
+  arguments: Sequence[str] = (),
+) -> None:
+  """Submits the jobs of a command, or shows how they are.
+
+  Given again, it submits what is neither done nor under way.
+
+  Args:
+    launcher: slurm, local or status.
+    mode: crossval (with or without a sweep) or study.
+    workdir: the sweep's folder, or the run's or study's.
+    config: the config; None is enough for status.
+    axes: of the sweep.
+    resources: NAME=VALUE of submitit's parameters.
+    parallel: how many jobs at a time; 0: see `submit.submit`.
+    arguments: the command line that jobs are to repeat.
+
+  Raises:
+    InputError: bad flags, or nothing to submit with.
+  """
+  if workdir is None:
+    raise InputError("--workdir is missing", "give the folder of the sweep")
+  if launcher == "status":
+    status.show(status.read_status(workdir))
+    return
+  if config is None:
+    raise InputError("--config is missing", "give --config=configs/NAME.py")
+  command = [
+    *(sys.executable, str(Path(sys.argv[0]).absolute())),
+    *sweep.job_flags(arguments),
+  ]
+  jobs, first = _plan(mode, workdir, config, axes, command)
+  with locked(workdir / submit.FOLDER):
+    left = _left(workdir, jobs)
+    if not left:
+      logging.info("all %d jobs are done or under way", len(jobs))
+      return
+    submit.submit(
+      *(launcher, workdir, left, first),
+      parallel=parallel,
+      resources=resources,
+    )
+
+
+def _plan(
+  mode: str,
+  workdir: Path,
+  config: Any,
+  axes: Sequence[str],
+  command: Sequence[str],
+) -> tuple[list[sweep.Job], list[tuple[str, ...]]]:
+  """Returns the jobs, and the commands to be run before them."""
+  if mode == "study":
+    if axes:
+      raise InputError(
+        "--sweep with --mode=study",
+        "a study's networks are --config.study.networks=U1,UMD,...",
+      )
+    config_lib.validate(config)
+    prepare = (*command, "--mode=prepare", f"--workdir={workdir}")
+    return sweep.study_jobs(workdir, config, command), [prepare]
+  if mode != "crossval":
+    raise InputError(
+      f"--launcher with --mode={mode}",
+      "it submits crossval and study; start other modes as they are",
+    )
+  found = sweep.points(workdir, config, axes)
+  return sweep.run_jobs(found, command), sweep.preparations(found, command)
+
+
+def _left(workdir: Path, jobs: Sequence[sweep.Job]) -> list[sweep.Job]:
+  """Returns the jobs that are neither done nor under way.
+
+  Where all folds are done and the report is missing, one job goes on with it.
+  """
+  known = {}
+  if (workdir / submit.FOLDER / submit.JOBS_FILE).is_file():
+    known = {entry.name: entry.state for entry in status.read_status(workdir)}
+  active = (status.DONE, status.RUNNING, status.WAITING)
+  left = [job for job in jobs if known.get(job.name) not in active]
+  by_report: dict[Path, list[sweep.Job]] = {}
+  for job in jobs:
+    by_report.setdefault(job.report, []).append(job)
+  for report, group in by_report.items():
+    done = all(known.get(job.name) == status.DONE for job in group)
+    if done and not report.is_file():
+      left.append(group[0])
+  return left
