@@ -51,7 +51,9 @@ def _data() -> dict[str, Any]:
     # percentile (.5 to 99.5 become 0 to 1)
     normalisation="volume",
     spacing_mm=0.0,  # in-plane spacing to train at; 0 keeps each study's own
-    image_size=0,  # or rows and columns that every slice is resampled to
+    # Or rows and columns that every slice is resampled to, stretched if it is
+    # not square; 0: none.
+    image_size=0,
     patch_size=256,  # D of paper 000
     patch_stride=192,  # S of paper 000
     test_fraction=0.2,
