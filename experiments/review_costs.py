@@ -7,11 +7,11 @@ found by its reproducing the printed figures: multiply-accumulates and biases of
 convolutions, multiply-accumulates of dense layers, two for each element of a
 batch normalisation, one for each input of a ReLU, PReLU or pooling. (One that
 the published code calls several times counts there once, here each time: a
-tenth of a percent at most.) Matrix products of attention, softmax, resizing, transposed convolutions
-and layer normalisations do not count, nor do parameters outside such layers
-(position embeddings). Beside them what the networks really cost: all
-multiply-accumulates, and with --memory the peak of a forward pass as XLA
-allocates it here (the paper's "Memory" is the sum of all layers' outputs).
+tenth of a percent at most.) Matrix products of attention, softmax, resizing,
+transposed convolutions and layer normalisations do not count, nor do parameters
+outside such layers (position embeddings). Beside them what the networks really
+cost: all multiply-accumulates, and with --memory the peak of a forward pass as
+XLA allocates it here (the paper's "Memory" is the sum of all layers' outputs).
 
 Where the printed table differs: its PSPNet has a ResNet34, not a ResNet101; its
 memory of MiniSeg is ten times too large; PSANet's parameters and memory fit the
