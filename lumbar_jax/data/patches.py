@@ -11,6 +11,7 @@ from jaxtyping import Float32, Shaped
 
 from lumbar_jax.arrays import SliceScores
 from lumbar_jax.errors import InputError
+from lumbar_jax.timing import stage
 
 Grid = Sequence[tuple[int, int]]  # (first row, first column) of each patch
 
@@ -84,6 +85,7 @@ def pad(
   return padded
 
 
+@stage("prepare")
 def extract(
   array: Shaped[np.ndarray, "h w ..."],
   places: Grid,
@@ -104,6 +106,7 @@ def extract(
   )
 
 
+@stage("reconstruct")
 def assemble(
   patches: Float32[np.ndarray, "b size size k"],
   places: Grid,

@@ -17,6 +17,7 @@ from lumbar_jax.evaluation.labelling import (
 from lumbar_jax.evaluation.reconstruction import iterate_slices
 from lumbar_jax.evaluation.scorers import Scorer, average
 from lumbar_jax.runs import Run
+from lumbar_jax.timing import stage
 
 
 def segment(
@@ -47,7 +48,7 @@ def segment(
     InputError: another labelling.
   """
   slices = iterate_slices(
-    scorer,
+    stage("network")(scorer),
     study.image,
     config.data.patch_size,
     config.data.patch_stride,
