@@ -1,9 +1,10 @@
 """Pooling and resizing of maps [b h w c] as PyTorch defines them.
 
-Each is separable and done an axis after the other: resizing and averaging as
-products with small matrices, maxima as comparisons of slices: the gradients of
-`jax.lax.reduce_window` and of gathers are slow on XLA's CPU backend. Functions
-with such products are jitted, so that `operations.py` knows them by name.
+Each is separable and done an axis after the other: averages as products with
+small matrices, resizes as products with sparse ones, maxima as comparisons of
+slices. On CPUs, XLA is slow at the gradients of `jax.lax.reduce_window` and of
+gathers. Functions whose products are not to count as multiplications of a
+network are jitted, so that `operations.py` knows them by name.
 """
 
 import functools
@@ -14,6 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+
+MOST_TAPS = 20  # of an output; beyond, dense products are faster
 
 
 def _window_max(x: jax.Array, axis: int, window: int, stride: int, pad: int):
@@ -88,13 +91,6 @@ def global_max_pool(x: jax.Array) -> jax.Array:
   return jnp.take_along_axis(x, first, axis=1)[:, 0]
 
 
-def _along_axes(x: jax.Array, rows: jax.Array, columns: jax.Array):
-  """Returns the products of [out in] matrices with rows and columns of x."""
-  full = functools.partial(jnp.einsum, precision=lax.Precision.HIGHEST)
-  x = full("oh,bhwc->bowc", rows.astype(x.dtype), x)
-  return full("ow,bhwc->bhoc", columns.astype(x.dtype), x)
-
-
 def bin_edges(size: int, bins: int) -> list[tuple[int, int]]:
   """Returns [start, end) of adaptive pooling's bins, which may overlap."""
   return [
@@ -102,42 +98,80 @@ def bin_edges(size: int, bins: int) -> list[tuple[int, int]]:
   ]
 
 
-def _averaging(size: int, bins: int) -> jax.Array:
+def _averaging(size: int, bins: int) -> np.ndarray:
   """Returns the matrix [bins size] of adaptive average pooling."""
   start, end = np.array(bin_edges(size, bins)).T[:, :, None]
   place = np.arange(size)
-  inside = (place >= start) & (place < end)
-  return jnp.asarray(inside / (end - start), jnp.float32)
+  return ((place >= start) & (place < end)) / (end - start)
 
 
 @functools.partial(jax.jit, static_argnums=1)
 def adaptive_avg_pool(x: jax.Array, bins: int) -> jax.Array:
   """Averages [b h w c] to [b bins bins c]; see `bin_edges`."""
-  return _along_axes(x, *(_averaging(size, bins) for size in x.shape[1:3]))
+  for axis in (1, 2):
+    x = _product(x, _averaging(x.shape[axis], bins), axis)
+  return x
 
 
-def _interpolation(size: int, new: int, align_corners: bool) -> jax.Array:
+def _product(x: jax.Array, matrix: np.ndarray, axis: int) -> jax.Array:
+  """Multiplies each line of x along an axis by a matrix [out in]."""
+  matrix = jnp.asarray(matrix, jnp.float32)
+  y = jnp.tensordot(x, matrix, (axis, 1), precision=lax.Precision.HIGHEST)
+  return jnp.moveaxis(y, -1, axis).astype(x.dtype)
+
+
+def _sparse_product(x: jax.Array, matrix: np.ndarray, axis: int) -> jax.Array:
+  """Does the same by reading, for each output, what is not multiplied by 0."""
+  taps = np.count_nonzero(matrix, axis=1).max()
+  if taps > MOST_TAPS:
+    return _product(x, matrix, axis)
+  order = np.argsort(matrix == 0, axis=1, kind="stable")[:, :taps]
+  weights = np.take_along_axis(matrix, order, axis=1).astype(np.float32)
+  shape = [1] * x.ndim
+  shape[axis] = -1
+  y = sum(
+    jnp.take(x, order[:, tap], axis, mode="clip")
+    * weights[:, tap].reshape(shape)
+    for tap in range(taps)
+  )
+  return y.astype(x.dtype)
+
+
+@functools.lru_cache
+def _interpolation(size: int, new: int, align_corners: bool) -> np.ndarray:
   """Returns the matrix [new size] of linear interpolation."""
   place = np.arange(new, dtype=np.float64)
   if align_corners:
     place = place * ((size - 1) / max(new - 1, 1))
   else:
     place = ((place + 0.5) * (size / new) - 0.5).clip(0, size - 1)
-  low = np.minimum(np.floor(place).astype(np.int32), size - 1)
-  high, weight = np.minimum(low + 1, size - 1), (place - low)[:, None]
-  column = jnp.arange(size)[None]  # the large arrays are XLA's, no constants
-  lower = (column == low[:, None]) * jnp.float32(1 - weight)
-  return lower + (column == high[:, None]) * jnp.float32(weight)
+  return np.maximum(1 - np.abs(place[:, None] - np.arange(size)), 0)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
+def _interpolate(x: jax.Array, axis: int, options) -> jax.Array:
+  """Interpolates along an axis; for the options see `_interpolation`."""
+  return _sparse_product(x, _interpolation(*options), axis)
+
+
+def _forward(x, axis, options):
+  return _interpolate(x, axis, options), None
+
+
+def _backward(axis, options, _, gradient):
+  # JAX' own would scatter what this one reads.
+  return (_sparse_product(gradient, _interpolation(*options).T, axis),)
+
+
+_interpolate.defvjp(_forward, _backward)
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2))
 def resize_bilinear(x, size: tuple[int, int], align_corners: bool) -> jax.Array:
   """Does the work of `resize`, where the size changes."""
-  matrices = (
-    _interpolation(old, new, align_corners)
-    for old, new in zip(x.shape[1:3], size, strict=True)
-  )
-  return _along_axes(x, *matrices)
+  for axis, new in enumerate(size, start=1):
+    x = _interpolate(x, axis, (x.shape[axis], new, align_corners))
+  return x
 
 
 def resize(

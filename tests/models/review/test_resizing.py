@@ -39,6 +39,18 @@ def test_resizing_keeps_the_corners_where_they_are(old, new):
   )
 
 
+@pytest.mark.parametrize("align_corners", [False, True])
+@pytest.mark.parametrize(("old", "new"), [*SIZES, ((1, 2), (30, 50))])
+def test_the_gradient_of_resizing_is_its_adjoint(old, new, align_corners):
+  """<A x, y> = <x, A' y>: a line of each size, also beyond the most taps."""
+  x, y = images(1, *old, 1), images(1, *new, 1, seed=1)
+  resized, pull = jax.vjp(
+    lambda x: resizing.resize(x, new, align_corners), jnp.asarray(x)
+  )
+  (back,) = pull(jnp.asarray(y))
+  np.testing.assert_allclose((resized * y).sum(), (x * back).sum(), rtol=1e-4)
+
+
 def test_enlarging_is_resizing_to_a_multiple():
   x = images(1, 3, 5, 2)
   np.testing.assert_array_equal(
