@@ -107,6 +107,12 @@ _NUM_PROCESSES = flags.DEFINE_integer(
 _PROCESS_ID = flags.DEFINE_integer(
   "process_id", None, "distributed, likewise: the number of this one, from 0"
 )
+_COMPILE_CACHE = flags.DEFINE_string(
+  "compile_cache",
+  None,
+  "folder of compiled programs, kept for the next process; empty: keep none; "
+  "default: ~/.cache/lumbar_jax/xla",
+)
 
 
 def _path(flag) -> Path | None:
@@ -116,9 +122,11 @@ def _path(flag) -> Path | None:
 def main(argv: list[str]) -> None:
   if len(argv) > 1:
     raise app.UsageError(f"unexpected argument {argv[1]!r}")
-  from lumbar_jax import logs, modes  # after the flags: --help stays quick
+  # After the flags: --help stays quick.
+  from lumbar_jax import compilation, logs, modes
 
   logs.setup()
+  compilation.keep_compiled(_COMPILE_CACHE.value)
 
   config = _config()
   options = modes.Options(

@@ -57,7 +57,7 @@ class Timed:
     settings, row = config.default(), models.topology(name)
     settings.data.patch_size = size = _SIZE.value
     settings.training.batch_size = batch = _BATCH.value
-    self.net = models.build(name, CLASSES, width=_WIDTH.value)
+    self.net = models.build(name, CLASSES, size, width=_WIDTH.value)
     optimizer = make_optimizer(row.optimizer, row.learning_rate)
     engine = make_engine(self.net, optimizer, settings)
     rng = np.random.default_rng(0)

@@ -123,8 +123,8 @@ def train_all_heads(
 ) -> None:
   """Trains meta-learners fold by fold; those that are finished are left.
 
-  A fold is one process' work: meta-learners are tiny, and their members' passes
-  are shared within the process.
+  Of several processes the main one does it, on its own devices, while the
+  others wait: meta-learners are tiny, and orbax lets no other one save alone.
 
   Args:
     models: stacking ensembles.
@@ -132,7 +132,8 @@ def train_all_heads(
     sources: fold -> (training, validation) patches.
     weights: remembers the members' digests.
   """
-  for fold in distributed.share(models[0].run.folds if models else ()):
+  folds = models[0].run.folds if models and distributed.is_main() else ()
+  for fold in folds:
     left = [
       model
       for model in models

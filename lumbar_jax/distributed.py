@@ -68,7 +68,15 @@ def joined(
       did not come.
   """
   global _place
-  _place = _join(coordinator, num_processes, process_id)
+  waiting = watch.start_guard(
+    "This process found no others: not all of them were started within "
+    f"{CONNECT_TIMEOUT_S} s, or HOST:PORT of process 0 "
+    f"({coordinator or 'as the cluster says'}) cannot be reached from here."
+  )
+  try:
+    _place = _join(coordinator, num_processes, process_id)
+  finally:
+    watch.dismiss(waiting)
   logs.mark_process(*_place)
   guard = watch.Watch(_client(), *_place)
   try:

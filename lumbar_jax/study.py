@@ -8,9 +8,9 @@ tables/  figures/  report.html
 Stages, each resumable and usable alone: train -> stack -> tune -> evaluate ->
 report. Paper 000 from section 5.1 to 6, for any data.
 
-Several processes (`distributed`) train a network as one; they divide the folds
-of meta-learners and thresholds among them; the main one evaluates and reports
-while the others wait.
+Several processes (`distributed`) train a network as one and divide the folds
+whose thresholds are tuned; the main one trains meta-learners, evaluates and
+reports while the others wait.
 """
 
 import dataclasses

@@ -53,7 +53,11 @@ class Watch:
     self._stopped = threading.Event()
     self._seen: dict[int, tuple[str, float]] = {}  # beat, when it was new
     self._places: dict[int, str] = {}
-    self._guard = _start_guard(_name(index, self._place), count)
+    self._guard = start_guard(
+      f"{_name(index, self._place)} of {count} ended without a word: it was "
+      "killed, or process 0 vanished and JAX ended it (its lines above would "
+      f"say so). {_ADVICE}."
+    )
     self._client.key_value_set(f"{_ROOT}place/{index}", self._place)
     self._thread = threading.Thread(target=self._run, daemon=True)
     self._thread.start()
@@ -62,12 +66,12 @@ class Watch:
     """Stops watching: all is well."""
     self._stopped.set()
     self._thread.join()
-    _dismiss(self._guard)
+    dismiss(self._guard)
 
   def publish(self, text: str, code: int) -> None:
     """Tells the others why this process ends, and gives them time to read."""
     self._stopped.set()
-    _dismiss(self._guard)
+    dismiss(self._guard)
     value = json.dumps({"text": text, "code": code})
     try:
       self._client.key_value_set(f"{_ROOT}failed/{self._index}", value)
@@ -114,7 +118,7 @@ class Watch:
   def _end(self, text: str, code: int) -> None:
     logging.error("%s", text)
     logging.flush()
-    _dismiss(self._guard)
+    dismiss(self._guard)
     os._exit(code)
 
   def _look(self) -> tuple[str, int] | None:
@@ -151,12 +155,8 @@ class Watch:
     )
 
 
-def _start_guard(name: str, count: int) -> subprocess.Popen:
-  """Starts a shell that speaks if this process ends without a word."""
-  text = (
-    f"{name} of {count} ended without a word: it was killed, or process 0 "
-    f"vanished and JAX ended it (its lines above would say so). {_ADVICE}."
-  )
+def start_guard(text: str) -> subprocess.Popen:
+  """Starts a shell that says `text` if this process ends before `dismiss`."""
   return subprocess.Popen(
     ["/bin/sh", "-c", 'read line || printf "%s\\n" "$0" >&2', text],
     stdin=subprocess.PIPE,
@@ -164,7 +164,7 @@ def _start_guard(name: str, count: int) -> subprocess.Popen:
   )
 
 
-def _dismiss(guard: subprocess.Popen) -> None:
+def dismiss(guard: subprocess.Popen) -> None:
   """Sends the shell home in silence."""
   try:
     guard.communicate(b"done\n", timeout=5)

@@ -16,6 +16,7 @@ jax.config.update("jax_disable_most_optimizations", True)
 # Many tests compile the same networks: each is compiled once a session.
 _compiled = tempfile.TemporaryDirectory(prefix="lumbar_jax_compiled_")
 jax.config.update("jax_compilation_cache_dir", _compiled.name)
+os.environ["XDG_CACHE_HOME"] = _compiled.name  # of the launcher's own cache
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 

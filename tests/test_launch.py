@@ -54,7 +54,7 @@ def test_help_names_the_modes_and_an_example():
     ((TINY, "--config.modell.width=3"), ("modell", "Did you mean", "model")),
     ((TINY, "--config.model.name=UMX"), ("UMX", "did you mean UMD")),
     ((TINY, "--mode=crosval"), ("crosval", "did you mean crossval")),
-    ((TINY, "--config.data.num_folds=1"), ("data.num_folds", "1", "between")),
+    ((TINY, "--config.data.num_folds=0"), ("data.num_folds", "0", "between")),
     ((MIDAS,), ("data.root",)),
     ((MIDAS, "--config.data.root=/nowhere/x"), ("/nowhere/x",)),
   ],

@@ -388,9 +388,24 @@ def test_a_bad_study_is_refused_before_anything_is_done(
   assert not (tmp_path / "study").exists()
 
 
+def test_members_whose_names_end_with_plus():
+  entries = ("ResUNet+++U1", "X=U-Net+DeepLabv3++ResUNet++", "UD+UMD")
+  networks = ("ResUNet++", "U1", "U-Net", "DeepLabv3+", "UD", "UMD")
+  config = tiny_config("", ensembles=entries, methods=("NAD",), ablation="")
+  members = [e.members for e in planned(config, networks)]
+  assert members == [
+    ("ResUNet++", "U1"),
+    ("U-Net", "DeepLabv3+", "ResUNet++"),
+    ("UD", "UMD"),
+  ]
+
+
 def test_fcns_tensors_are_not_averaged():
   config = tiny_config(
-    "", ensembles=("FCN+U1", "U1+UD"), methods=("TAD", "NAD"), ablation=""
+    "",
+    ensembles=("FCN+U1", "U1+UD", "U1+PSPNet"),
+    methods=("TAD", "NAD"),
+    ablation="",
   )
-  titles = [e.title for e in planned(config, ("FCN", "U1", "UD"))]
-  assert titles == ["FCN+U1-NAD", "U1+UD-TAD", "U1+UD-NAD"]
+  titles = [e.title for e in planned(config, ("FCN", "U1", "UD", "PSPNet"))]
+  assert titles == ["FCN+U1-NAD", "U1+UD-TAD", "U1+UD-NAD", "U1+PSPNet-NAD"]

@@ -11,6 +11,7 @@ from jaxtyping import Float32, Shaped
 
 from lumbar_jax.arrays import SliceScores
 from lumbar_jax.errors import InputError
+from lumbar_jax.timing import stage
 
 Grid = Sequence[tuple[int, int]]  # (first row, first column) of each patch
 Size = int | tuple[int, int]  # of a patch: rows and columns, or both at once
@@ -96,6 +97,7 @@ def pad(
   return padded
 
 
+@stage("prepare")
 def extract(
   array: Shaped[np.ndarray, "h w ..."],
   places: Grid,
@@ -119,6 +121,7 @@ def extract(
   )
 
 
+@stage("reconstruct")
 def assemble(
   patches: Float32[np.ndarray, "b rows columns k"],
   places: Grid,

@@ -25,6 +25,7 @@ from lumbar_jax.data.study_arrays import (
 )
 from lumbar_jax.errors import InputError
 from lumbar_jax.files import digest, file_digest
+from lumbar_jax.timing import stage
 
 VERSION = 2  # raise it when this code, or code it calls, changes its results
 
@@ -81,6 +82,7 @@ def _bundle(study: Study, data_config, key: str, arrays, info):
   )
 
 
+@stage("read")
 def entry_digest(
   study: Study, data_config, scheme: Scheme, mask_scheme: Scheme | None = None
 ) -> str:

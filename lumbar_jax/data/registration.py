@@ -21,6 +21,7 @@ from lumbar_jax.data import alignment
 from lumbar_jax.data.grids import Pair
 from lumbar_jax.data.volumes import Volume
 from lumbar_jax.errors import InputError, did_you_mean
+from lumbar_jax.timing import stage
 
 METHODS = ("affine", "rigid", "none")
 ACCEPTED = "accepted"
@@ -213,6 +214,7 @@ def _check_method(method: str) -> None:
     )
 
 
+@stage("register")
 def register(
   fixed: Volume,
   moving: Volume,

@@ -21,6 +21,7 @@ from lumbar_jax.data.resampling import (
 from lumbar_jax.data.studies import Study
 from lumbar_jax.data.volumes import GRID_TOLERANCE_MM, Volume, read_volume
 from lumbar_jax.errors import InputError
+from lumbar_jax.timing import stage
 
 _LEAST_COVERAGE = 0.8  # of the reference grid; less is flagged
 
@@ -53,6 +54,7 @@ def mask_table(
   return scheme.lookup(mask_scheme or scheme, dict(data_config.remap))
 
 
+@stage("prepare")
 def make_arrays(
   study: Study, data_config, scheme: Scheme, mask_scheme: Scheme | None
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

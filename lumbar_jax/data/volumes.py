@@ -15,6 +15,7 @@ import numpy as np
 
 from lumbar_jax.errors import InputError
 from lumbar_jax.files import atomic_path
+from lumbar_jax.timing import stage
 
 AXES = ("R", "I", "P")  # what an index of (slice, row, column) grows towards
 GRID_TOLERANCE_MM = 0.01
@@ -140,6 +141,7 @@ def read_array(image: nib.Nifti1Image, path: Path, dtype) -> np.ndarray:
   return array
 
 
+@stage("read")
 def read_volume(path: str | Path, *, dtype=np.float32) -> Volume:
   """Reads a NIfTI volume into our axes.
 
@@ -174,6 +176,7 @@ def to_stored(array: np.ndarray, reference: Volume) -> np.ndarray:
   return nib.orientations.apply_orientation(array, back)
 
 
+@stage("write")
 def write_volume(
   path: str | Path, array: np.ndarray, reference: Volume
 ) -> None:

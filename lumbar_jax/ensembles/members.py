@@ -5,7 +5,6 @@ Stacked parameters are the interface; how they are batched (`vmap`, `map` or a
 """
 
 import functools
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +18,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from lumbar_jax.arrays import Images
 from lumbar_jax.errors import InputError
+from lumbar_jax.timing import interleave
 from lumbar_jax.training import sharding
 
 BATCHINGS = ("loop", "map", "vmap")
@@ -208,13 +208,12 @@ def time_batchings(
   repeats: int = _REPEATS,
 ) -> dict[str, float]:
   """Returns {batching: median seconds}, repeats interleaved."""
-  times: dict[str, list[float]] = {name: [] for name in BATCHINGS}
-  for turn in range(repeats + 1):
-    for name in BATCHINGS:
-      start = time.perf_counter()
-      jax.block_until_ready(
-        _apply(net, with_features, name, None, stacked, images)
-      )
-      if turn:  # the first one compiles
-        times[name].append(time.perf_counter() - start)
+
+  def apply(batching):
+    return jax.block_until_ready(
+      _apply(net, with_features, batching, None, stacked, images)
+    )
+
+  ways = {name: functools.partial(apply, name) for name in BATCHINGS}
+  times = interleave(ways, repeats)
   return {name: float(np.median(found)) for name, found in times.items()}

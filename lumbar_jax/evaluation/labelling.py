@@ -12,6 +12,7 @@ from jaxtyping import Float32, Int64, UInt8
 from lumbar_jax.anatomy import IGNORE, Scheme
 from lumbar_jax.errors import InputError
 from lumbar_jax.files import read_json, write_json
+from lumbar_jax.timing import stage
 
 LABELLINGS = ("MAP", "TH")
 # .05, .10 ... .95 in float32, as the scores are: a score equal to one passes.
@@ -60,6 +61,7 @@ def check_labelling(labelling: str) -> None:
     )
 
 
+@stage("label")
 def label(
   scores: Float32[np.ndarray, "... k"], labelling: str, thresholds: Thresholds
 ) -> UInt8[np.ndarray, "..."]:

@@ -18,6 +18,7 @@ from lumbar_jax.arrays import (
   StudyScores,
 )
 from lumbar_jax.data import patches
+from lumbar_jax.timing import stage
 
 ScoresFn = Callable[[Images], Scores]
 # Every network of papers 000 and 004 takes multiples of it.
@@ -33,6 +34,7 @@ def _axis_weights(size: int, native: int):
   return lower, upper, (centres - lower).astype(np.float32)
 
 
+@stage("reconstruct")
 def resize_scores(
   scores: SliceScores, shape: tuple[int, int]
 ) -> Float32[np.ndarray, "H W k"]:
@@ -58,6 +60,7 @@ def resize_scores(
   return scores
 
 
+@stage("network")
 def _fetch(batch, scores, num_patches):
   """Brings a batch's scores to the host, without the filling."""
   scores = np.asarray(scores, np.float32)

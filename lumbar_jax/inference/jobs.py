@@ -23,6 +23,7 @@ from lumbar_jax.files import digest, read_json
 from lumbar_jax.inference import outputs
 from lumbar_jax.inference.segment import segment
 from lumbar_jax.runs import ENSEMBLE_FILE, Run
+from lumbar_jax.timing import collect
 
 DONE, SKIPPED, FAILED = "done", "skipped", "failed"
 BUSY = "in another process' hands"
@@ -38,6 +39,7 @@ class Prediction:
     path: its mask, or None if it failed.
     flags: what to look at, such as a refused registration.
     error: why it failed.
+    seconds: where the time went, by stage (`timing.stage`).
   """
 
   name: str
@@ -45,6 +47,9 @@ class Prediction:
   path: Path | None = None
   flags: tuple[str, ...] = ()
   error: str = ""
+  seconds: Mapping[str, float] = dataclasses.field(
+    default_factory=dict, compare=False
+  )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,6 +108,11 @@ class Job:
 
   def predict(self, study: Study, scorer: Scorer) -> Prediction:
     """Predicts and writes one study."""
+    with collect() as seconds:
+      path, flags = self._predict(study, scorer)
+    return Prediction(study.name, DONE, path, flags, seconds=seconds)
+
+  def _predict(self, study: Study, scorer: Scorer):
     config, scheme = self.run.config, self.run.scheme
     prepared = prepare_in_memory(study, config.data, scheme)
     labels, scores = segment(
@@ -123,7 +133,7 @@ class Job:
       sidecar=provenance(self.record, info),
       overlay=self.overlays,
     )
-    return Prediction(study.name, DONE, path, tuple(info["flags"]))
+    return path, tuple(info["flags"])
 
 
 def describe(

@@ -27,6 +27,7 @@ from lumbar_jax.errors import InputError
 from lumbar_jax.files import read_json, write_json
 from lumbar_jax.inference.colortables import write_tables
 from lumbar_jax.inference.overlay import write_overlay
+from lumbar_jax.timing import stage
 
 BIDS_VERSION = "1.10.0"
 RUN_NAME = "Run"  # may change: a run's folder can be moved and renamed
@@ -64,6 +65,7 @@ def sidecar_path(folder: Path, stem: str) -> Path:
   return folder / f"{stem}_dseg.json"
 
 
+@stage("write")
 def write_segmentation(
   folder: str | Path,
   stem: str,

@@ -10,6 +10,7 @@ from lumbar_jax.anatomy import IGNORE, Scheme
 from lumbar_jax.arrays import SliceLabels, StudyLabels
 from lumbar_jax.data.volumes import Volume
 from lumbar_jax.files import atomic_path
+from lumbar_jax.timing import stage
 
 NUM_SLICES = 3
 OPACITY = 0.4
@@ -38,6 +39,7 @@ def choose_slices(labels: StudyLabels, num_slices: int = NUM_SLICES):
   return chosen
 
 
+@stage("overlay")
 def write_overlay(
   path: str | Path,
   volume: Volume,

@@ -208,6 +208,8 @@ def _attempt(job: Job, study: Study, scorer: Scorer) -> Prediction:
     return _failed(study, error)
   for flag in result.flags:
     logging.warning("study %s: %s", study.name, flag)
+  times = ", ".join(f"{name} {s:.2f} s" for name, s in result.seconds.items())
+  logging.debug("study %s: %s", study.name, times)
   return result
 
 

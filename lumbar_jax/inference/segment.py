@@ -20,6 +20,7 @@ from lumbar_jax.evaluation.on_device import label_slices
 from lumbar_jax.evaluation.reconstruction import iterate_slices
 from lumbar_jax.evaluation.scorers import Scorer, average
 from lumbar_jax.runs import Run
+from lumbar_jax.timing import stage
 
 
 def segment(
@@ -55,11 +56,15 @@ def segment(
   if jax.default_backend() != "cpu" and not probabilities:
     check_labelling(labelling)
     limits = thresholds if labelling == "TH" else None
-    found = label_slices(scorer, study.image, limits, shape, **cut)
+    found = label_slices(
+      stage("network")(scorer), study.image, limits, shape, **cut
+    )
     for number, values in enumerate(found):
       labels[number] = values
     return labels, None
-  slices = iterate_slices(scorer, study.image, native_shape=shape, **cut)
+  slices = iterate_slices(
+    stage("network")(scorer), study.image, native_shape=shape, **cut
+  )
   kept = None
   for number, scores in enumerate(slices):
     labels[number] = label(scores, labelling, thresholds)

@@ -11,6 +11,11 @@ from lumbar_jax.models.summary import Summary
 from lumbar_jax.reports.diagram_boxes import LADDERS, Builder, Layout
 
 
+def _part(name: str) -> str:
+  """Returns a block's name without its level."""
+  return re.sub(r"_\d+$", "", name)
+
+
 def _columns(names: list[str]) -> dict[str, float]:
   """Returns x of each part of a U-Net; sums need a little more room."""
   x = {"multi_kernel": -1.0, "encoder": 0.0, "gate": 1.0, "ds1": 1.0}
@@ -29,7 +34,7 @@ def _unet(summary: Summary) -> Layout:
   columns = _columns(names)
   encoders = [name for name in names if name.startswith("encoder_")]
   for name in names:
-    part = re.sub(r"_\d+$", "", name)
+    part = _part(name)
     level = builder.level(builder.rows[name].shapes[0])
     if builder.rows[name].kind in LADDERS:
       builder.place_ladder(name, columns[name])
@@ -67,6 +72,8 @@ def _with_images(builder: Builder, first: str) -> Layout:
 def arrange(summary: Summary) -> Layout | None:
   """Returns the layout of a network; None where there is none for its kind."""
   kinds = set(summary.graph.kinds.values())
-  if "decoder_1" in summary.graph.macs:
+  names = [row.block for row in summary.rows]
+  known = {_part(name) for name in names} <= set(_columns(names))
+  if "decoder_1" in names and known:
     return _unet(summary)
   return _fcn(summary) if "FuseScores" in kinds else None

@@ -7,6 +7,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from lumbar_jax.models import blocks, fcn, layers, supervision
+from lumbar_jax.models.review import attention_unet, unet
 from lumbar_jax.models.summary import Row
 from lumbar_jax.reports import diagram_boxes
 from lumbar_jax.reports.diagram_boxes import Box, Layout
@@ -20,6 +21,9 @@ _SIGNS = {
   "MultiKernel": ("M", "#f6d96b"),
   "AttentionGate": ("A", "#f2a59a"),
   "TransposedConv": ("TC", "#f8bf82"),
+  "DoubleConv": ("U", "#a6cbe8"),
+  "NormedGate": ("A", "#f2a59a"),
+  "ConvNormAct": ("up", "#f8bf82"),
   "ds1": ("DS.v1", "#b7d98b"),
   "ds2": ("DS.v2", "#7fbf7b"),
   "ds3": ("DS.v3", "#d5e3a1"),
@@ -57,7 +61,7 @@ def describe(box: Box | Row) -> str:
   if box.block == "ds2":
     found = supervision.deep_supervision_v2
   else:
-    modules = (blocks, layers, supervision, fcn)
+    modules = (blocks, layers, supervision, fcn, unet, attention_unet)
     found = next(vars(m)[box.kind] for m in modules if box.kind in vars(m))
   line = inspect.getdoc(found).splitlines()[0]
   line = line.split(";")[0].rstrip(".").replace(" x ", " × ")

@@ -60,7 +60,7 @@ def draw_strips(
         textcoords="offset points",
         ha="center",
         color=_PAPER,
-        fontsize=9,
+        fontsize=_heading_size(columns, width_in),
       )
     figure.legend(
       handles=entries,
@@ -72,6 +72,12 @@ def draw_strips(
       handleheight=1,
     )
   return figure
+
+
+def _heading_size(columns: Sequence[str], width_in: float) -> float:
+  """Returns the font size, points, at which the longest name has room."""
+  longest = max(map(len, columns))
+  return min(9.0, 72 * width_in / len(columns) / (0.65 * longest))
 
 
 def _panels(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 
 from lumbar_jax.errors import InputError
@@ -29,22 +30,26 @@ def _manager(
     folder: it.
     keep: how many to keep.
     read_only: whether nothing will be written.
-    together: whether all processes of a distributed run do the same calls; each
-      works for itself otherwise, and the others need not be there.
+    together: whether all processes of a distributed run do the same calls;
+      otherwise any of them can read, and the main one can write, by itself.
   """
-  own = jax.process_index()
+  processes = ocp.options.MultiprocessingOptions()
+  alone = jax.process_count() > 1 and not together
+  if alone:
+    own = jax.process_index()
+    processes = ocp.options.MultiprocessingOptions(
+      primary_host=own,
+      active_processes={own},
+      barrier_sync_key_prefix=f"process_{own}",
+    )
+    if not read_only:  # which orbax leaves to us then
+      folder.mkdir(parents=True, exist_ok=True)
   return ocp.CheckpointManager(
     folder.resolve(),
     options=ocp.CheckpointManagerOptions(
-      multiprocessing_options=ocp.options.MultiprocessingOptions()
-      if together or jax.process_count() == 1
-      else ocp.options.MultiprocessingOptions(
-        primary_host=own,
-        active_processes={own},
-        barrier_sync_key_prefix=f"process_{own}",
-      ),
+      multiprocessing_options=processes,
       max_to_keep=keep,
-      create=not read_only,
+      create=not read_only and not alone,
       read_only=read_only,
       cleanup_tmp_directories=not read_only,
       enable_async_checkpointing=False,
@@ -100,6 +105,7 @@ class Checkpoints:
         be that of the run that saved.
     """
     self.folder = Path(folder)
+    self._alone = jax.process_count() > 1 and not together
     self._latest = _manager(self.folder / LATEST, together=together)
     # Two: a best epoch that has to be run again must not take the one before
     # with it (`drop_best_from`).
@@ -123,6 +129,8 @@ class Checkpoints:
     self._save(self._best, epoch, variables, info)
 
   def _save(self, manager, step: int, tree: Any, info: dict[str, Any]) -> None:
+    if self._alone:  # orbax takes one process' arrays from the host only
+      tree = jax.tree.map(np.asarray, tree)
     try:
       manager.save(
         step,

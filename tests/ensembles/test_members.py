@@ -80,6 +80,22 @@ def test_the_mesh_divides_the_members_evenly(number, size):
   assert (1 if mesh is None else mesh.shape["member"]) == size
 
 
+def test_devices_left_over_split_the_batch(four, images, wanted):
+  mesh = members.member_mesh(2, jax.devices()[:4])
+  assert mesh.shape == {"data": 2, "member": 2}
+  stacked = members.stack([variables for _, variables in four[:2]])
+  stacked = members.place(stacked, mesh)
+  for size, parts in ((2, 4), (1, 2)):  # one image cannot be split
+    found = apply_stacked(
+      four[0][0], stacked, images[:size], batching="vmap", mesh=mesh
+    )
+    np.testing.assert_allclose(
+      found.scores, wanted[0][:2, :size], rtol=1e-5, atol=1e-6
+    )
+    places = found.scores.sharding.devices_indices_map(found.scores.shape)
+    assert len({str(place) for place in places.values()}) == parts
+
+
 def test_an_unknown_batching_is_refused(four, images):
   stacked = members.stack([variables for _, variables in four])
   with pytest.raises(InputError, match="pmap"):

@@ -129,13 +129,15 @@ def _golden():
 
 def _compare(entry_name, network, **overrides):
   entry = _golden()[entry_name]
+  overrides["dropout"] = (0.0,) * len(models.module(network).dropout)
   net = models.build(network, entry["shape"][0], **overrides)
   outputs = fingerprints.forward(net, entry["input_shape_nchw"], OFFSET)
   return fingerprints.compare(entry, np.asarray(outputs.logits))
 
 
-# One entry for each block, the narrowest there is: `make verify` does all. The
-# script's own test below has the one with attention gates.
+# One entry for each block of paper 000, the narrowest there is, and two small
+# networks of paper 002: `make verify` does all. The script's own test below has
+# the one with attention gates.
 @pytest.mark.parametrize(
   ("entry", "network", "overrides"),
   [
@@ -143,7 +145,9 @@ def _compare(entry_name, network, **overrides):
     ("004 UVD m=32", "UVD", {"width": 32}),  # V, PReLU
     ("000 UQD", "UQD", {}),  # Q
     ("000 UDD2", "UDD2", {}),  # DS.v1, DS.v2
-    ("004 FCN8 m=32", "FCN", {"width": 32, "dropout": (0.0, 0.0)}),
+    ("004 FCN8 m=32", "FCN", {"width": 32}),
+    ("002 MiniSeg", "MiniSeg", {}),
+    ("002 PSPNet R34 Lextal (logits)", "PSPNet", {}),
   ],
   ids=lambda x: x if isinstance(x, str) else "",
 )

@@ -44,8 +44,15 @@ def test_patches_have_both_channels_and_every_class(script):
   batch = script.four_patches()
   assert batch["images"].shape == (4, 64, 64, 2)
   assert np.unique(batch["labels"]).tolist() == list(range(12))
+  assert script.four_patches("002")["images"].shape == (4, 64, 64, 1)
   t2w, t1w = np.moveaxis(batch["images"], -1, 0)
   assert abs(np.corrcoef(t2w.ravel(), t1w.ravel())[0, 1]) < 0.9
+
+
+def test_every_kind_of_network_is_trained(script):
+  assert set(models.names("000")) < set(script.NAMES)
+  kinds = {models.module(name) for name in models.names()}
+  assert {models.module(name) for name in script.NAMES} == kinds
 
 
 def test_one_network_that_does_not_learn_fails_the_script(
@@ -58,7 +65,7 @@ def test_one_network_that_does_not_learn_fails_the_script(
     script.main(["overfit_topologies.py"])
   assert caught.value.code == 1
   *lines, last = capsys.readouterr().out.splitlines()
-  assert [line[5:] for line in lines] == list(models.names())
+  assert [line[5:] for line in lines] == script.NAMES
   assert [line for line in lines if line.startswith("FAIL")] == ["FAIL UDD"]
   assert last == f"{len(lines) - 1} passed, 1 failed"
 

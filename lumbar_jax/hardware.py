@@ -1,0 +1,48 @@
+"""What this process runs on, as far as the operating system says."""
+
+import os
+import platform
+from pathlib import Path
+
+_CPU_INFO = Path("/proc/cpuinfo")
+
+
+def _cpu_field(*names: str) -> str:
+  """Returns a field of the first processor, "" where there is none."""
+  try:
+    lines = _CPU_INFO.read_text(encoding="utf-8").splitlines()
+  except OSError:  # not Linux
+    return ""
+  for line in lines:
+    name, _, value = line.partition(":")
+    if name.strip() in names:
+      return value.strip()
+  return ""
+
+
+def cpu_model() -> str:
+  """Returns the processor's name, or its architecture."""
+  return _cpu_field("model name") or platform.processor() or platform.machine()
+
+
+def cpu_features() -> str:
+  """Returns the processor's instruction sets, "" where they are not known."""
+  return _cpu_field("flags", "Features")
+
+
+def num_cores() -> int:
+  """Returns how many processors this process may use."""
+  try:
+    return len(os.sched_getaffinity(0))
+  except AttributeError:  # not Linux
+    return os.cpu_count() or 1
+
+
+def device_name() -> str:
+  """Returns the first accelerator's name, or the processor's with its cores."""
+  import jax
+
+  device = jax.devices()[0]
+  if device.platform != "cpu":
+    return device.device_kind
+  return f"{cpu_model()}, {num_cores()} cores"
