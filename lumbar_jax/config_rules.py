@@ -1,0 +1,172 @@
+"""What the fields of a configuration may be."""
+
+import dataclasses
+from typing import Any
+
+import ml_collections
+
+from lumbar_jax.config import CHANNELS, MODES, SOURCES, flatten
+from lumbar_jax.errors import InputError, did_you_mean
+
+
+@dataclasses.dataclass(frozen=True)
+class _Rule:
+  field: str
+  allowed: tuple | None = None
+  low: float | None = None
+  high: float | None = None
+
+  def check(self, flat: dict[str, Any]) -> None:
+    value = flat[self.field]
+    if self.allowed is not None:
+      if value not in self.allowed:
+        raise InputError(
+          f"config.{self.field} is {value!r}",
+          did_you_mean(value, self.allowed)
+          + f"allowed: {', '.join(map(repr, self.allowed))}",
+        )
+      return
+    high = float("inf") if self.high is None else self.high
+    if not self.low <= value <= high:
+      raise InputError(
+        f"config.{self.field} is {value!r}",
+        f"it must lie between {self.low:g} and {high:g}",
+      )
+
+
+_RULES = (
+  _Rule("mode", allowed=MODES),
+  _Rule("data.source", allowed=SOURCES),
+  _Rule("data.phantom.num_patients", low=0),
+  _Rule("data.phantom.num_unlabelled", low=0),
+  _Rule("data.registration", allowed=("affine", "rigid", "none")),
+  _Rule("data.registration_bound_mm", low=0),
+  _Rule("data.normalisation", allowed=("volume", "nonzero", "percentile")),
+  _Rule("data.spacing_mm", low=0),
+  _Rule("data.image_size", low=0),
+  _Rule("data.patch_size", low=16),
+  _Rule("data.patch_stride", low=1),
+  _Rule("data.test_fraction", low=0, high=0.9),
+  _Rule("data.num_folds", low=1),
+  _Rule("data.validation_fraction", low=0, high=0.9),
+  _Rule("data.num_workers", low=0),
+  _Rule("augmentation.rotation_deg", low=0, high=180),
+  _Rule("augmentation.shift", low=0, high=1),
+  _Rule("augmentation.flip", low=0, high=1),
+  _Rule("augmentation.noise", low=0),
+  _Rule("augmentation.blur_mm", low=0),
+  _Rule("augmentation.motions", low=0, high=20),
+  _Rule("augmentation.motion_deg", low=0, high=180),
+  _Rule("augmentation.motion_mm", low=0),
+  _Rule("augmentation.ghost_restore", low=0, high=1),
+  _Rule("augmentation.artefact_probability", low=0, high=1),
+  _Rule("model.width", low=1),
+  _Rule("model.activation", allowed=("", "relu", "prelu")),
+  _Rule("model.batchnorm_momentum", low=0, high=1),
+  _Rule("training.num_epochs", low=1),
+  _Rule("training.batch_size", low=1),
+  _Rule("training.optimizer", allowed=("", "adam", "rmsprop", "adadelta")),
+  _Rule("training.learning_rate", low=0),
+  _Rule("training.dtype", allowed=("float32", "bfloat16")),
+  _Rule("training.cross_entropy", low=0),
+  _Rule("training.dice", low=0),
+  _Rule("training.dice_smoothing", low=1e-12),
+  _Rule("training.structure", low=0),
+  _Rule("training.auxiliary", low=0),
+  _Rule("training.best_by", allowed=("accuracy", "iou")),
+  _Rule("training.checkpoint_every_steps", low=0),
+  _Rule("evaluation.batch_size", low=1),
+  _Rule("evaluation.num_bootstrap", low=0),
+  _Rule("evaluation.surface_tolerance_mm", low=0),
+  _Rule("ensemble.hidden", low=1),
+  _Rule("ensemble.num_epochs", low=1),
+  _Rule("ensemble.optimizer", allowed=("adam", "rmsprop", "adadelta")),
+  _Rule("ensemble.learning_rate", low=1e-12),
+  _Rule("ensemble.batching", allowed=("auto", "loop", "map", "vmap")),
+  _Rule("study.labelling", allowed=("TH", "MAP")),
+  _Rule("study.num_pictures", low=0),
+)
+
+
+def _check_network(config: ml_collections.ConfigDict) -> None:
+  """Checks what depends on the network: its name, patch size and dropout."""
+  from lumbar_jax import models  # heavy; reading a config needs none of it
+
+  name, size = config.model.name, config.data.patch_size
+  network = models.module(name)
+  multiple = network.size_multiple
+  if size % multiple:
+    raise InputError(
+      f"config.data.patch_size is {size}",
+      f"patches of {name} must be a multiple of {multiple} wide, "
+      f"for example {max(multiple, round(size / multiple) * multiple)}",
+    )
+  rates, places = tuple(config.model.dropout), len(network.dropout)
+  if (any(rates) and len(rates) != places) or not all(
+    0 <= rate < 1 for rate in rates
+  ):
+    raise InputError(
+      f"config.model.dropout is {rates!r}",
+      f"{name} takes {places} rates from 0 to below 1",
+    )
+
+
+def _check_augmentation(config: ml_collections.ConfigDict) -> None:
+  """Checks the fields that are ranges."""
+  low, high = config.zoom
+  if not 0 < low <= high:
+    raise InputError(
+      f"config.augmentation.zoom is {(low, high)!r}",
+      "give (smallest, largest) with 0 < smallest <= largest",
+    )
+  few, many = config.ghosts
+  if not (many == few == 0 or 1 <= few <= many):
+    raise InputError(
+      f"config.augmentation.ghosts is {(few, many)!r}",
+      "give (fewest, most) with 1 <= fewest <= most, or (0, 0) for none",
+    )
+  low, high = config.ghost_intensity
+  if not 0 <= low <= high <= 1:
+    raise InputError(
+      f"config.augmentation.ghost_intensity is {(low, high)!r}",
+      "give (least, most) with 0 <= least <= most <= 1",
+    )
+
+
+def check(config: ml_collections.ConfigDict) -> None:
+  """Checks values that the types cannot; what `config.validate` does.
+
+  Raises:
+    InputError: names the field, its value and what is allowed.
+  """
+  flat = flatten(config)
+  for rule in _RULES:
+    rule.check(flat)
+  _check_network(config)
+  data = config.data
+  for channel in data.channels:
+    _Rule("data.channels", allowed=CHANNELS).check({"data.channels": channel})
+  if not data.channels or len(set(data.channels)) < len(data.channels):
+    raise InputError(
+      f"config.data.channels is {tuple(data.channels)!r}",
+      "give one or two different channels, the reference grid first",
+    )
+  if data.spacing_mm and data.image_size:
+    raise InputError(
+      f"config.data.image_size is {data.image_size} and "
+      f"config.data.spacing_mm {data.spacing_mm:g}",
+      "give one of them: both say what resolution to train at",
+    )
+  _check_augmentation(config.augmentation)
+  if config.training.init_from and config.model.backbone_weights:
+    raise InputError(
+      "config.training.init_from and config.model.backbone_weights are both "
+      "given",
+      "leave one of them empty",
+    )
+  losses = ("cross_entropy", "dice", "structure")
+  if not any(config.training[name] for name in losses):
+    raise InputError(
+      "config.training.cross_entropy, dice and structure are all 0",
+      "give one of them a positive weight",
+    )
