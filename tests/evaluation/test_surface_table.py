@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lumbar_jax import config as config_lib
-from lumbar_jax import runs, stages
+from lumbar_jax import held_out, runs, stages
 from lumbar_jax.anatomy import SPIDER
 from lumbar_jax.data.splits import Splits
 from lumbar_jax.evaluation import surface_table, tables

@@ -79,7 +79,7 @@ def test_a_place_of_the_users_own_is_kept(tmp_path):
     ("model.name=UMX", "did you mean UMD"),
     ("seed=one", "cannot be 'one'"),
     ("training.tensorboard=maybe", "cannot be 'maybe'"),
-    ("data.num_folds=1", "between"),
+    ("data.num_folds=0", "between"),
   ],
 )
 def test_bad_axes_are_said(tmp_path, axis, words):
