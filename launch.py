@@ -10,13 +10,16 @@
   python launch.py --config=configs/study.py:tiny --workdir=runs/study_tiny
   python launch.py --config=configs/ensemble.py --workdir=runs/pair \\
       --config.ensemble.members=runs/u1,runs/umd --config.ensemble.method=NAD
+  python launch.py --config=configs/benchmark.py --workdir=runs/benchmark
 
 Modes: crossval (prepare, train every fold, tune thresholds, evaluate, report),
 train (one fold: --fold), evaluate, predict, report, doctor (check the data,
 change nothing), summary (a network's blocks, costs and diagram, which goes to
 --workdir or else ./summary; no data needed), ensemble (of finished runs), study
-(many networks and their ensembles; one part of it: --stage). A stopped run goes
-on when the same command is given again.
+(many networks and their ensembles; one part of it: --stage), benchmark (time
+and memory on this machine, beside PyTorch where it is installed; to --workdir
+or else ./benchmark). A stopped run goes on when the same command is given
+again.
 """
 
 import os
@@ -34,8 +37,8 @@ _CONFIG = config_flags.DEFINE_config_file(
 _MODE = flags.DEFINE_string(
   "mode",
   None,
-  "crossval, train, evaluate, predict, report, doctor, summary, ensemble or "
-  "study; default: config.mode",
+  "crossval, train, evaluate, predict, report, doctor, summary, ensemble, "
+  "study or benchmark; default: config.mode",
 )
 _WORKDIR = flags.DEFINE_string("workdir", None, "folder of the run")
 _FOLD = flags.DEFINE_integer("fold", None, "one fold, from 0 (train, predict)")

@@ -13,9 +13,11 @@ from lumbar_jax.errors import InputError, did_you_mean
 
 MODES = (
   *("crossval", "train", "evaluate", "predict", "report", "doctor"),
-  *("ensemble", "study", "summary"),
+  *("ensemble", "study", "summary", "benchmark"),
 )
 CHANNELS = ("T2w", "T1w")
+DTYPES = ("float32", "bfloat16")
+PEER_WAYS = ("eager", "compile", "freeze", "max-autotune")
 
 # A run's folder may be continued with another value of these; every other
 # field shapes the results, and a change of it is refused.
@@ -30,8 +32,9 @@ FREE_FIELDS = (
   "evaluation.surface_tolerance_mm",  # surface.csv says what it was
 )
 
-# Ensembles keep a record of their own (ensemble.json); a study can grow.
-FREE_SECTIONS = ("ensemble.", "study.")
+# Ensembles keep a record of their own (ensemble.json); a study can grow; a
+# benchmark measures.
+FREE_SECTIONS = ("ensemble.", "study.", "benchmark.")
 
 
 def _data() -> dict[str, Any]:
@@ -154,6 +157,31 @@ def _study() -> dict[str, Any]:
   )
 
 
+def _benchmark() -> dict[str, Any]:
+  """What mode benchmark measures; the other sections give the rest.
+
+  Patches, network, width and training are those of `data`, `model`, `training`.
+  """
+  return dict(
+    only="",  # regular expression of the cases' names; empty: all
+    networks=("U1", "UMD", "UVDD", "UQD", "FCN"),  # forward; empty: all
+    train_networks=("U1",),  # train step, throughput, members, memory, start
+    studies=("U1", "E4"),  # networks and ensembles that segment a study
+    dtypes=("float32",),  # and bfloat16
+    forward_batches=(1, 8),  # patches
+    train_batches=(1,),
+    num_members=3,
+    num_slices=12,  # of a study
+    slice_px=512,
+    num_studies=16,  # in one process, whose memory must not grow
+    num_steps=4,  # of training in a turn
+    repeats=5,  # turns; figures are medians
+    # Of PyTorch's the quickest is the peer. freeze: compiled with the weights
+    # folded (of forward passes alone); max-autotune: takes long to compile.
+    peer_ways=("eager", "compile", "freeze"),
+  )
+
+
 def default() -> ml_collections.ConfigDict:
   """Returns paper 000's settings for U1 on a MIDS tree."""
   return ml_collections.ConfigDict(
@@ -167,6 +195,7 @@ def default() -> ml_collections.ConfigDict:
       evaluation=_evaluation(),
       ensemble=_ensemble(),
       study=_study(),
+      benchmark=_benchmark(),
     )
   )
 
@@ -253,7 +282,7 @@ _RULES = (
   _Rule("training.batch_size", low=1),
   _Rule("training.optimizer", allowed=("", "adam", "rmsprop", "adadelta")),
   _Rule("training.learning_rate", low=0),
-  _Rule("training.dtype", allowed=("float32", "bfloat16")),
+  _Rule("training.dtype", allowed=DTYPES),
   _Rule("training.cross_entropy", low=0),
   _Rule("training.dice", low=0),
   _Rule("training.checkpoint_every_steps", low=0),
@@ -267,6 +296,12 @@ _RULES = (
   _Rule("ensemble.batching", allowed=("auto", "loop", "map", "vmap")),
   _Rule("study.labelling", allowed=("TH", "MAP")),
   _Rule("study.num_pictures", low=0),
+  _Rule("benchmark.num_members", low=2),
+  _Rule("benchmark.num_slices", low=1),
+  _Rule("benchmark.slice_px", low=16),
+  _Rule("benchmark.num_studies", low=2),
+  _Rule("benchmark.num_steps", low=1),
+  _Rule("benchmark.repeats", low=1),
 )
 
 
@@ -293,6 +328,12 @@ def _check_network(config: ml_collections.ConfigDict) -> None:
     )
 
 
+def _check_each(flat: dict[str, Any], field: str, allowed: tuple) -> None:
+  """Checks each value of a field that has several."""
+  for value in flat[field]:
+    _Rule(field, allowed=allowed).check({field: value})
+
+
 def validate(config: ml_collections.ConfigDict) -> None:
   """Checks values that the types cannot.
 
@@ -304,8 +345,9 @@ def validate(config: ml_collections.ConfigDict) -> None:
     rule.check(flat)
   _check_network(config)
   data = config.data
-  for channel in data.channels:
-    _Rule("data.channels", allowed=CHANNELS).check({"data.channels": channel})
+  _check_each(flat, "data.channels", CHANNELS)
+  _check_each(flat, "benchmark.dtypes", DTYPES)
+  _check_each(flat, "benchmark.peer_ways", PEER_WAYS)
   if not data.channels or len(set(data.channels)) < len(data.channels):
     raise InputError(
       f"config.data.channels is {tuple(data.channels)!r}",

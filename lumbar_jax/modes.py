@@ -259,6 +259,15 @@ def _described(options: Options) -> Run:
   return Run(options.workdir or Path("summary"), options.config, scheme)
 
 
+def benchmark(options: Options) -> None:
+  """Measures what the software costs on this machine; needs no data."""
+  from lumbar_jax.benchmarks import suite
+
+  config = options.config or config_lib.default()
+  config_lib.validate(config)
+  suite.run(config, options.workdir or Path("benchmark"))
+
+
 MODES: dict[str, Callable[[Options], None]] = {
   "crossval": crossval,
   "train": train,
@@ -269,6 +278,7 @@ MODES: dict[str, Callable[[Options], None]] = {
   "summary": summary,
   "ensemble": ensemble,
   "study": study,
+  "benchmark": benchmark,
 }
 
 
