@@ -15,13 +15,16 @@
       --workdir=runs/sweep --sweep=model.name=U1,UMD --sweep=seed=0,1 \\
       --resource=gpus_per_node=1 --resource=slurm_partition=gpu
   python launch.py --launcher=status --workdir=runs/sweep
+  python launch.py --config=configs/benchmark.py --workdir=runs/benchmark
 
 Modes: crossval (prepare, train every fold, tune thresholds, evaluate, report),
 train (one fold: --fold), evaluate, predict, report, doctor (check the data,
 change nothing), summary (a network's blocks, costs and diagram, which goes to
 --workdir or else ./summary; no data needed), ensemble (of finished runs), study
 (many networks and their ensembles; one part of it: --stage), prepare (the data
-alone). A stopped run goes on when the same command is given again.
+alone), benchmark (time and memory on this machine, beside PyTorch where it is
+installed; to --workdir or else ./benchmark). A stopped run goes on when the
+same command is given again.
 """
 
 import contextlib
@@ -42,7 +45,7 @@ _MODE = flags.DEFINE_string(
   "mode",
   None,
   "crossval, train, evaluate, predict, report, doctor, summary, ensemble, "
-  "study or prepare; default: config.mode",
+  "study, prepare or benchmark; default: config.mode",
 )
 _WORKDIR = flags.DEFINE_string("workdir", None, "folder of the run")
 _FOLD = flags.DEFINE_integer("fold", None, "one fold, from 0")

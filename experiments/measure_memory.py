@@ -4,13 +4,12 @@
 
 Prints a markdown table. Working memory is XLA's own figure: all buffers of the
 compiled step but its state and batch. The peak is the process' largest
-resident set after one step, Python, XLA's compiler and the state included; each
-is measured in a process of its own. Input and weights are zeros: memory does
-not depend on values.
+resident set after one step, Python, XLA's compiler and the state included (on a
+GPU: what JAX held there); each is measured in a process of its own. Input and
+weights are zeros: memory does not depend on values.
 """
 
 import json
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +22,7 @@ import jax.numpy as jnp
 from absl import app, flags
 
 from lumbar_jax import config, models
+from lumbar_jax.benchmarks.memory import peak_mib
 from lumbar_jax.training.engine import make_engine
 from lumbar_jax.training.optimizers import make_optimizer
 
@@ -56,7 +56,7 @@ def measure(name: str, batch: int, remat: bool) -> dict[str, float]:
   jax.block_until_ready(step(state, patches))
   return {
     "working": step.memory_analysis().temp_size_in_bytes / 2**20,
-    "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10,
+    "peak": peak_mib(),
   }
 
 

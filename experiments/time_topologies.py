@@ -8,6 +8,7 @@ runs beside each network, turn by turn, and "/ U1" is the median of the turns'
 ratios, so that what else the machine does falls on both. Synthetic input.
 """
 
+import operator
 import re
 import statistics
 import sys
@@ -22,6 +23,7 @@ import numpy as np
 from absl import app, flags
 
 from lumbar_jax import config, models
+from lumbar_jax.timing import interleave
 from lumbar_jax.training.engine import make_engine
 from lumbar_jax.training.optimizers import make_optimizer
 
@@ -80,27 +82,23 @@ class Timed:
     self.compile_forward_s, self._forward = seconds(lowered.compile)
     self.compile_step_s, self._step = seconds(step.compile)
 
-  def forward(self) -> float:
-    """Returns the seconds of a forward pass."""
-    call = self._forward
-    return seconds(lambda: call(self.state.variables, self.batch["images"]))[0]
+  def forward(self) -> None:
+    """Makes a forward pass."""
+    images = self.batch["images"]
+    jax.block_until_ready(self._forward(self.state.variables, images))
 
-  def step(self) -> float:
-    """Takes a train step; returns its seconds."""
-    took, (self.state, _) = seconds(lambda: self._step(self.state, self.batch))
-    return took
+  def step(self) -> None:
+    """Takes a train step."""
+    self.state, sums = self._step(self.state, self.batch)
+    jax.block_until_ready((self.state, sums))
 
 
 def compare(ours: Timed, reference: Timed, what: str) -> tuple[float, float]:
   """Returns the median seconds, and the median ratio to the reference."""
-  both = [getattr(timed, what) for timed in (reference, ours)]
-  for call in both:
-    call()  # the first call is slower
-  turns = [[call() for call in both] for _ in range(_REPEATS.value)]
-  return (
-    statistics.median(own for _, own in turns),
-    statistics.median(own / other for other, own in turns),
-  )
+  ways = {"reference": getattr(reference, what), "ours": getattr(ours, what)}
+  times = interleave(ways, _REPEATS.value)
+  ratios = map(operator.truediv, times["ours"], times["reference"])
+  return statistics.median(times["ours"]), statistics.median(ratios)
 
 
 def main(argv: list[str]) -> None:

@@ -10,10 +10,12 @@ import ml_collections
 
 MODES = (
   *("crossval", "train", "evaluate", "predict", "report", "doctor"),
-  *("ensemble", "study", "summary", "prepare"),
+  *("ensemble", "study", "summary", "prepare", "benchmark"),
 )
 CHANNELS = ("T2w", "T1w")
 SOURCES = ("mids", "manifest", "phantom", "mrspineseg")
+DTYPES = ("float32", "bfloat16")
+PEER_WAYS = ("eager", "compile", "freeze", "max-autotune")
 
 # A run's folder may be continued with another value of these; every other
 # field shapes the results, and a change of it is refused.
@@ -28,8 +30,9 @@ FREE_FIELDS = (
   "evaluation.surface_tolerance_mm",  # surface.csv says what it was
 )
 
-# Ensembles keep a record of their own (ensemble.json); a study can grow.
-FREE_SECTIONS = ("ensemble.", "study.")
+# Ensembles keep a record of their own (ensemble.json); a study can grow; a
+# benchmark measures.
+FREE_SECTIONS = ("ensemble.", "study.", "benchmark.")
 
 
 def _data() -> dict[str, Any]:
@@ -182,6 +185,31 @@ def _study() -> dict[str, Any]:
   )
 
 
+def _benchmark() -> dict[str, Any]:
+  """What mode benchmark measures; the other sections give the rest.
+
+  Patches, network, width and training are those of `data`, `model`, `training`.
+  """
+  return dict(
+    only="",  # regular expression of the cases' names; empty: all
+    networks=("U1", "UMD", "UVDD", "UQD", "FCN"),  # forward; empty: all
+    train_networks=("U1",),  # train step, throughput, members, memory, start
+    studies=("U1", "E4"),  # networks and ensembles that segment a study
+    dtypes=("float32",),  # and bfloat16
+    forward_batches=(1, 8),  # patches
+    train_batches=(1,),
+    num_members=3,
+    num_slices=12,  # of a study
+    slice_px=512,
+    num_studies=16,  # in one process, whose memory must not grow
+    num_steps=4,  # of training in a turn
+    repeats=5,  # turns; figures are medians
+    # Of PyTorch's the quickest is the peer. freeze: compiled with the weights
+    # folded (of forward passes alone); max-autotune: takes long to compile.
+    peer_ways=("eager", "compile", "freeze"),
+  )
+
+
 def default() -> ml_collections.ConfigDict:
   """Returns paper 000's settings for U1 on a MIDS tree."""
   return ml_collections.ConfigDict(
@@ -195,6 +223,7 @@ def default() -> ml_collections.ConfigDict:
       evaluation=_evaluation(),
       ensemble=_ensemble(),
       study=_study(),
+      benchmark=_benchmark(),
     )
   )
 

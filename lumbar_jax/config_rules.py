@@ -5,7 +5,14 @@ from typing import Any
 
 import ml_collections
 
-from lumbar_jax.config import CHANNELS, MODES, SOURCES, flatten
+from lumbar_jax.config import (
+  CHANNELS,
+  DTYPES,
+  MODES,
+  PEER_WAYS,
+  SOURCES,
+  flatten,
+)
 from lumbar_jax.errors import InputError, did_you_mean
 
 
@@ -67,7 +74,7 @@ _RULES = (
   _Rule("training.batch_size", low=1),
   _Rule("training.optimizer", allowed=("", "adam", "rmsprop", "adadelta")),
   _Rule("training.learning_rate", low=0),
-  _Rule("training.dtype", allowed=("float32", "bfloat16")),
+  _Rule("training.dtype", allowed=DTYPES),
   _Rule("training.cross_entropy", low=0),
   _Rule("training.dice", low=0),
   _Rule("training.dice_smoothing", low=1e-12),
@@ -85,6 +92,12 @@ _RULES = (
   _Rule("ensemble.batching", allowed=("auto", "loop", "map", "vmap")),
   _Rule("study.labelling", allowed=("TH", "MAP")),
   _Rule("study.num_pictures", low=0),
+  _Rule("benchmark.num_members", low=2),
+  _Rule("benchmark.num_slices", low=1),
+  _Rule("benchmark.slice_px", low=16),
+  _Rule("benchmark.num_studies", low=2),
+  _Rule("benchmark.num_steps", low=1),
+  _Rule("benchmark.repeats", low=1),
 )
 
 
@@ -133,6 +146,12 @@ def _check_augmentation(config: ml_collections.ConfigDict) -> None:
     )
 
 
+def _check_each(flat: dict[str, Any], field: str, allowed: tuple) -> None:
+  """Checks each value of a field that has several."""
+  for value in flat[field]:
+    _Rule(field, allowed=allowed).check({field: value})
+
+
 def check(config: ml_collections.ConfigDict) -> None:
   """Checks values that the types cannot; what `config.validate` does.
 
@@ -144,8 +163,9 @@ def check(config: ml_collections.ConfigDict) -> None:
     rule.check(flat)
   _check_network(config)
   data = config.data
-  for channel in data.channels:
-    _Rule("data.channels", allowed=CHANNELS).check({"data.channels": channel})
+  _check_each(flat, "data.channels", CHANNELS)
+  _check_each(flat, "benchmark.dtypes", DTYPES)
+  _check_each(flat, "benchmark.peer_ways", PEER_WAYS)
   if not data.channels or len(set(data.channels)) < len(data.channels):
     raise InputError(
       f"config.data.channels is {tuple(data.channels)!r}",

@@ -250,6 +250,15 @@ def summary(options: Options) -> None:
   summarise(options.config, options.workdir)
 
 
+def benchmark(options: Options) -> None:
+  """Measures what the software costs on this machine; needs no data."""
+  from lumbar_jax.benchmarks import suite
+
+  config = options.config or config_lib.default()
+  config_lib.validate(config)
+  suite.run(config, options.workdir or Path("benchmark"))
+
+
 MODES: dict[str, Callable[[Options], None]] = {
   "prepare": prepare,
   "crossval": crossval,
@@ -261,6 +270,7 @@ MODES: dict[str, Callable[[Options], None]] = {
   "summary": summary,
   "ensemble": ensemble,
   "study": study,
+  "benchmark": benchmark,
 }
 _OF_ONE = ("doctor", "summary")  # nothing for other processes to do
 

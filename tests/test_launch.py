@@ -42,6 +42,7 @@ def test_help_names_the_modes_and_an_example():
     "predict",
     "doctor",
     "summary",
+    "benchmark",
     "--workdir",
     "configs/demo.py",
   ):

@@ -23,7 +23,7 @@ from lumbar_jax.training import sharding
 
 BATCHINGS = ("loop", "map", "vmap")
 # XLA's CPU backend turns a vmapped convolution into a slow grouped one.
-# Measured by experiments/time_batching.py; other backends: at first use.
+# Measured by --mode=benchmark (members); other backends: at first use.
 MEASURED = {"cpu": "loop"}
 _REPEATS = 3
 

@@ -52,7 +52,6 @@ def make_engine(
     InputError: the batch cannot be split over the devices.
   """
   mesh = mesh or sharding.make_mesh(config.training.batch_size)
-  whole = sharding.replicated(mesh)
   size, channels = config.data.patch_size, len(config.data.channels)
 
   def create(key, seed):
@@ -64,7 +63,7 @@ def make_engine(
   )
   return Engine(
     mesh,
-    jax.jit(create, out_shardings=whole),
+    sharding.jit_create(create, mesh),
     sharding.jit_train_step(step, mesh),
     sharding.jit_eval_step(make_eval_step(net, loss), mesh),
     abstract_state(create, mesh),

@@ -37,13 +37,18 @@ def build_network(run: Run) -> nn.Module:
   )
 
 
-def build_optimizer(run: Run) -> optax.GradientTransformation:
-  """Returns the optimizer: the config's, or the topology's of Table 3."""
+def optimizer_settings(run: Run) -> tuple[str, float]:
+  """Returns (name, learning rate): the config's, or the topology's."""
   config, row = run.config.training, models.topology(run.config.model.name)
-  return make_optimizer(
+  return (
     config.optimizer or row.optimizer,
     config.learning_rate or row.learning_rate,
   )
+
+
+def build_optimizer(run: Run) -> optax.GradientTransformation:
+  """Returns the optimizer: the config's, or the topology's of Table 3."""
+  return make_optimizer(*optimizer_settings(run))
 
 
 @functools.lru_cache
