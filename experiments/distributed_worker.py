@@ -16,7 +16,7 @@ import numpy as np
 import optax
 from absl import app, flags
 
-from lumbar_jax import anatomy, distributed, models, stopping
+from lumbar_jax import anatomy, distributed, logs, models, stopping
 from lumbar_jax import config as config_lib
 from lumbar_jax.data.pipeline import PatchSource, train_batches
 from lumbar_jax.data.prepare import PreparedStudy
@@ -148,6 +148,7 @@ def make_trainer(folder: Path) -> FoldTrainer:
 def main(argv: list[str]) -> None:
   if len(argv) > 1:
     raise app.UsageError(f"unexpected argument {argv[1]!r}")
+  logs.setup()
   folder = Path(_FOLDER.value)
   work = {"time": time_steps, "train": lambda f: make_trainer(f).run()}
   if not _PLACE.value:

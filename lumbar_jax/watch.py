@@ -7,8 +7,8 @@ or their common computation breaks, and end with a message that names it.
 
 JAX's own runtime does less: where the coordinator (process 0) vanishes it ends
 the other processes itself, at once and with its own words; where another one
-does, they wait in a collective operation for up to 100 s, and forever on some
-GPUs. A small shell that outlives the process adds what to do about it.
+does, they may wait in a collective operation until it has missed 100 s of
+heartbeats. A small shell that outlives the process adds what to do about it.
 """
 
 import json
