@@ -2,7 +2,8 @@
 
 Data   none: random patches, a phantom study, random weights
 Peer   PyTorch, if `pip install -r requirements-benchmark.txt` was run (on a GPU
-       the build of PyTorch for it); without it the peer's figures are empty
+       PyTorch and jax[cuda...] for the same CUDA version); without it the
+       peer's figures are empty
 Cost   cpu (default): one to two hours on 2 cores; gpu: half an hour and 10 GB
        of disk; quick: minutes, and its figures mean nothing
 Score  time / PyTorch's time below 1: see experiments/results
@@ -41,7 +42,8 @@ def _cpu(config):
 def _gpu(config):
   config.data.num_workers = 8
   config.benchmark.update(
-    studies=("U1", "E4", "E12"),
+    studies=("U1", "E4", "E12x3"),
+    study_repeats=5,
     dtypes=("float32", "bfloat16"),
     train_batches=(20, 64),
     num_steps=40,
@@ -50,7 +52,7 @@ def _gpu(config):
 
 
 def _quick(config):
-  config.data.update(patch_size=64, patch_stride=48, num_folds=2)
+  config.data.update(patch_size=64, patch_stride=48)
   config.model.width = 4
   config.benchmark.update(
     networks=("U1", "FCN"),
@@ -61,5 +63,6 @@ def _quick(config):
     slice_px=96,
     num_studies=4,
     repeats=2,
+    study_repeats=1,
     peer_ways=("eager",),
   )

@@ -194,14 +194,15 @@ def _benchmark() -> dict[str, Any]:
     only="",  # regular expression of the cases' names; empty: all
     networks=("U1", "UMD", "UVDD", "UQD", "FCN"),  # forward; empty: all
     train_networks=("U1",),  # train step, throughput, members, memory, start
-    studies=("U1", "E4"),  # networks and ensembles that segment a study
+    studies=("U1", "E4"),  # that segment a study; E12x3: in each of 3 folds
+    study_repeats=2,
     dtypes=("float32",),  # and bfloat16
     forward_batches=(1, 8),  # patches
     train_batches=(1,),
     num_members=3,
     num_slices=12,  # of a study
     slice_px=512,
-    num_studies=16,  # in one process, whose memory must not grow
+    num_studies=32,  # in one process, whose memory must not grow
     num_steps=4,  # of training in a turn
     repeats=5,  # turns; figures are medians
     # Of PyTorch's the quickest is the peer. freeze: compiled with the weights

@@ -98,6 +98,7 @@ _RULES = (
   _Rule("benchmark.num_studies", low=2),
   _Rule("benchmark.num_steps", low=1),
   _Rule("benchmark.repeats", low=1),
+  _Rule("benchmark.study_repeats", low=1),
 )
 
 

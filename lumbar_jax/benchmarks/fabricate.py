@@ -91,7 +91,8 @@ def _save_fold(run: Run, fold: int) -> None:
 def _save_thresholds(run: Run) -> None:
   limits = np.full(run.scheme.num_classes, _THRESHOLD, np.float32)
   limits[0] = 0
-  write_thresholds(run.thresholds_path(), run.scheme, limits)
+  for fold in (None, *run.folds):
+    write_thresholds(run.thresholds_path(fold), run.scheme, limits)
 
 
 def model(config: Any, folder: Path, name: str, dtype: str) -> Run:

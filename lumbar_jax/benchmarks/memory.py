@@ -235,7 +235,7 @@ def many_studies(config: Any, scratch: Path, case: str) -> list[Record]:
   held = found["resident_mib"]
   if None in held:
     return []  # this system does not say
-  settled = held[number // 4 :]  # the first ones fill caches
+  settled = held[number // 2 :]  # the first ones fill caches
   slope = np.polyfit(range(len(settled)), settled, 1)[0]
   note = f"{held[0]:.0f} MiB after the first of {number}, {held[-1]:.0f} after"
   return [

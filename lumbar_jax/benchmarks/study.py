@@ -6,6 +6,7 @@ again. Stages are those of `timing.stage`; "start" is Python and imports, "load"
 the weights.
 """
 
+import re
 import statistics
 import tempfile
 import time
@@ -19,21 +20,38 @@ from lumbar_jax.benchmarks.child import call_apart
 from lumbar_jax.benchmarks.records import Record
 from lumbar_jax.data.studies import Study
 
+FOLDS = re.compile(r"(.+)x(\d+)")
+
 
 def cases(config: Any) -> Iterator[Case]:
-  """Yields a case for each network or ensemble, and type."""
+  """Yields a case for each network or ensemble, and type.
+
+  U1: one network; E4: four of one fold; E12x3: twelve, in each of 3 folds.
+  """
   for name in config.benchmark.studies:
     for dtype in config.benchmark.dtypes:
       yield Case(f"study/{name}/{dtype}", measure, dict(name=name, dtype=dtype))
 
 
+def folds_of(name: str) -> tuple[str, int | None]:
+  """Returns ("E12", 3) of "E12x3" and ("E12", None) of "E12"."""
+  found = FOLDS.fullmatch(name)
+  return (found[1], int(found[2])) if found else (name, None)
+
+
 def predict(
-  run: Path, study: Study, output: Path, repeats: int, started: float
+  run: Path,
+  fold: int | None,
+  study: Study,
+  output: Path,
+  repeats: int,
+  started: float,
 ) -> dict[str, Any]:
   """Predicts a study in this process, then again; called in a fresh one.
 
   Args:
     run: folder of the trained run.
+    fold: the fold whose networks predict; None: all folds' average.
     study: its files.
     output: where the masks go.
     repeats: further times.
@@ -49,12 +67,12 @@ def predict(
 
   begun = time.time()
   opened = load_run(run)
-  scorer = load_scorer(opened)
+  scorer = load_scorer(opened, fold)
   loaded = time.time()
   found = []
   for _ in range(repeats + 1):
     (result,) = predict_studies(
-      opened, [study], output, scorer=scorer, overwrite=True
+      opened, [study], output, fold=fold, scorer=scorer, overwrite=True
     )
     if result.error:
       raise RuntimeError(result.error)
@@ -71,14 +89,18 @@ def measure(
   study = fabricate.study(
     scratch / "phantom", chosen.num_slices, chosen.slice_px
   )
-  run = fabricate.model(config, scratch / "runs", name, dtype)
+  network, folds = folds_of(name)
+  own = config.copy_and_resolve_references()
+  own.data.num_folds = folds or 2  # the least there can be
+  run = fabricate.model(own, scratch / "runs", network, dtype)
   found = {}
   with tempfile.TemporaryDirectory(dir=scratch) as cache:
-    for kind, repeats in (("cold", 0), ("cached", chosen.repeats)):
+    for kind, repeats in (("cold", 0), ("cached", chosen.study_repeats)):
       found[kind] = call_apart(
         predict,
         cache=cache,
         run=run.folder,
+        fold=None if folds else 0,
         study=study,
         output=scratch / "output",
         repeats=repeats,
@@ -103,7 +125,7 @@ def measure(
       f"{case}/warm",
       ours_s=sum(warm.values()),
       stages=warm,
-      repeats=chosen.repeats,
+      repeats=chosen.study_repeats,
       peak_mib=peaks["cached"],
       note=note,
     ),

@@ -104,10 +104,11 @@ def has_peer(net: nn.Module) -> bool:
 
 
 def tolerance(dtype: str) -> float:
-  """Returns how far two ways to compute scores or a loss may be apart.
+  """Returns how far two ways to compute the same may be apart, in the mean.
 
   GPUs multiply float32 in TF32, with 10 bits of mantissa; bfloat16 has 7.
+  Scores of networks with other weights are about .1 apart.
   """
   if dtype == "bfloat16":
-    return 0.1
-  return 1e-3 if jax.default_backend() == "cpu" else 2e-2
+    return 3e-2
+  return 1e-4 if jax.default_backend() == "cpu" else 5e-3

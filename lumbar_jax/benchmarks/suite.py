@@ -8,6 +8,7 @@ from typing import Any
 
 from absl import logging
 
+from lumbar_jax import models
 from lumbar_jax.benchmarks import (
   forward,
   members,
@@ -22,6 +23,7 @@ from lumbar_jax.benchmarks import (
 from lumbar_jax.benchmarks.cases import Case
 from lumbar_jax.benchmarks.child import call_apart
 from lumbar_jax.benchmarks.records import Record
+from lumbar_jax.ensembles.definitions import TABLE_4
 from lumbar_jax.errors import InputError
 
 KINDS = (startup, forward, train_step, members, throughput, study, memory)
@@ -32,7 +34,8 @@ def cases(config: Any) -> Iterator[Case]:
   """Yields the cases of a config that `config.benchmark.only` selects.
 
   Raises:
-    InputError: not a regular expression, or one that selects nothing.
+    InputError: an unknown network or ensemble, not a regular expression, or one
+      that selects nothing.
   """
   pattern = config.benchmark.only
   try:
@@ -42,6 +45,7 @@ def cases(config: Any) -> Iterator[Case]:
       f"config.benchmark.only is {pattern!r}: {error}",
       "give a regular expression, such as forward/U1",
     ) from None
+  _check_names(config.benchmark)
   every = [case for kind in KINDS for case in kind.cases(config)]
   chosen = [case for case in every if only.search(case.name)]
   if not chosen:
@@ -50,6 +54,14 @@ def cases(config: Any) -> Iterator[Case]:
       f"config.benchmark.only={pattern!r} selects no case", f"there are {names}"
     )
   yield from chosen
+
+
+def _check_names(chosen: Any) -> None:
+  """Raises InputError if a network or an ensemble does not exist."""
+  networks = [study.folds_of(name)[0] for name in chosen.studies]
+  networks = [name for name in networks if name not in TABLE_4]
+  for name in (*chosen.networks, *chosen.train_networks, *networks):
+    models.topology(name)
 
 
 def run_case(config: Any, case: Case) -> list[Record]:

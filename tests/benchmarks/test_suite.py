@@ -68,6 +68,13 @@ def test_a_choice_of_nothing_is_refused(only, config):
     list(suite.cases(config))
 
 
+@pytest.mark.parametrize("field", ["networks", "train_networks", "studies"])
+def test_an_unknown_network_is_refused_before_anything_runs(field, config):
+  config.benchmark[field] = ("U1", "UMX")
+  with pytest.raises(InputError, match=r"UMX.*did you mean UMD"):
+    list(suite.cases(config))
+
+
 def test_a_forward_pass(config):
   (record,) = run(config, "^forward/U1/float32/batch1$")
   assert record["ours_s"] > 0
@@ -132,9 +139,9 @@ def test_the_mode_times_a_study_stage_by_stage(tmp_path):
   command = [
     *(sys.executable, "launch.py", "--mode=benchmark"),
     *("--config=configs/benchmark.py:quick", f"--workdir={tmp_path}"),
-    *("--config.benchmark.only=^study/U1", "--config.benchmark.repeats=1"),
-    *("--config.model.width=2", "--config.data.patch_size=32"),
-    *("--config.data.patch_stride=32", "--config.benchmark.slice_px=48"),
+    *("--config.benchmark.only=^study/U1", "--config.model.width=2"),
+    *("--config.data.patch_size=32", "--config.data.patch_stride=32"),
+    "--config.benchmark.slice_px=48",
   ]
   done = subprocess.run(
     command, cwd=ROOT, capture_output=True, text=True, timeout=500, check=False
