@@ -11,8 +11,9 @@ A step of N devices with b patches each, patches computed at a given rate:
   compute   b / rate
   gradients each device sends 2 (N - 1) / N x 4 bytes a parameter (ring
             all-reduce), at its link's bandwidth, after 2 (N - 1) latencies
-  BatchNorm 4 all-reduces a layer (sums and squares, forward and backward) of a
-            few kilobytes: 2 ceil(log2 N) latencies each (tree)
+  BatchNorm 2 all-reduces a layer (forward and backward) of a few kilobytes:
+            2 ceil(log2 N) latencies each (tree). XLA's compiled step of U1 on
+            two CPU devices has 38 all-reduces, 33 of them below 200 numbers
 
 Efficiency is compute over the whole: at worst nothing overlaps; at best the
 gradients travel during the backward pass (two thirds of the compute) and only
@@ -73,7 +74,7 @@ def waits(
   bandwidth, latency = link
   gradients = gradient_bytes(parameters, devices) / bandwidth
   gradients += 2 * (devices - 1) * latency
-  return gradients, 4 * layers * 2 * math.ceil(math.log2(devices)) * latency
+  return gradients, 2 * layers * 2 * math.ceil(math.log2(devices)) * latency
 
 
 def efficiency(compute: float, gradients: float, sums: float) -> tuple:
