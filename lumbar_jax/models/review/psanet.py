@@ -13,14 +13,14 @@ from lumbar_jax.models.review.semseg import SemsegNetwork
 
 
 def _absolute(x: jax.Array, axis: int) -> jax.Array:
-  """Reads position n at [.. i .. j - i + n - 1 ..] of [.. n 2n-1 ..] as j.
+  """Turns an axis of offsets into one of positions: y[i, j] = x[i, j-i+n-1].
 
   Args:
-    x: scores of offsets; `axis` counts positions i, the next one offsets.
-    axis: of the positions.
+    x: [.. n 2n-1 ..].
+    axis: of i; the next one is of the offsets.
 
   Returns:
-    [.. n n ..], scores of positions j.
+    [.. n n ..].
   """
   before, (size, offsets), after = (
     x.shape[:axis],
