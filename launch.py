@@ -208,8 +208,12 @@ def _config():
 
 def _parse(argv: list[str]) -> list[str]:
   """Parses the flags; a bad config field or argument is said in one line."""
+  from lumbar_jax.config import quote_lists
+
+  # (the flag of the config looks for its fields in sys.argv)
+  sys.argv = [quote_lists(argument) for argument in argv]
   try:
-    return app.parse_flags_with_usage(argv)
+    return app.parse_flags_with_usage(sys.argv)
   except (AttributeError, InputError, KeyError, TypeError) as error:
     text = str(error.args[0] if error.args else error)
     if "\\'" in text:  # ml_collections quotes an error's text twice

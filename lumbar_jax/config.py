@@ -241,6 +241,18 @@ def flatten(config, prefix: str = "") -> dict[str, Any]:
   return flat
 
 
+def quote_lists(argument: str) -> str:
+  """Returns --config.FIELD=a,b=c as --config.FIELD=('a', 'b=c').
+
+  ml_collections reads a value as Python, and stumbles over an unquoted "=".
+  """
+  flag, _, value = argument.partition("=")
+  plain = not any(mark in value for mark in "'\"([{")
+  if flag.startswith("--config.") and plain and "," in value and "=" in value:
+    return f"{flag}={tuple(part.strip() for part in value.split(','))!r}"
+  return argument
+
+
 def split_lists(config: ml_collections.ConfigDict) -> None:
   """Splits "a,b" in a field of several values, in place.
 

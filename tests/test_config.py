@@ -148,8 +148,9 @@ def test_a_flag_with_commas_gives_several_values(monkeypatch):
     "--config.study.networks=U1,UMD",
     "--config.ensemble.members=runs/u1, runs/umd",
     "--config.data.channels=T2w",
-    "--config.study.ensembles=MINE=U1+UMD",
+    "--config.study.ensembles=E4,MINE=U1+UMD",
   ]
+  given = [config_lib.quote_lists(argument) for argument in given]
   monkeypatch.setattr(sys, "argv", given)  # it looks for its fields there
   config_flags.DEFINE_config_file("config", None, flag_values=values)
   values(given)
@@ -158,7 +159,21 @@ def test_a_flag_with_commas_gives_several_values(monkeypatch):
   assert config.study.networks == ("U1", "UMD")
   assert config.ensemble.members == ("runs/u1", "runs/umd")
   assert config.data.channels == ("T2w",)
-  assert config.study.ensembles == ("MINE=U1+UMD",)
+  assert config.study.ensembles == ("E4", "MINE=U1+UMD")
+
+
+@pytest.mark.parametrize(
+  "argument",
+  [
+    "--config.study.networks=U1,UMD",  # ml_collections takes it
+    "--config.study.ensembles=MINE=U1+UMD",
+    "--config.study.ensembles=('E4', 'MINE=U1+UMD')",
+    "--config=configs/midas.py:a=b,c",
+    "--workdir=runs/a=1,b",
+  ],
+)
+def test_other_arguments_are_left_as_they_are(argument):
+  assert config_lib.quote_lists(argument) == argument
 
 
 def test_flatten_and_shaping():

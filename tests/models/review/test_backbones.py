@@ -4,7 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import pytest
-from tiny_networks import abstract
+from tiny_networks import abstract, equations
 
 from lumbar_jax.models.review import resnet
 from lumbar_jax.models.review.layers import TORCH
@@ -96,7 +96,7 @@ def _dilations(depth, dilation):
   jaxpr = jax.make_jaxpr(convolve)(image)
   kernels = [
     equation.params["rhs_dilation"][0]
-    for equation in jaxpr.eqns
+    for equation in equations(jaxpr.jaxpr)
     if equation.primitive.name == "conv_general_dilated"
     and equation.invars[1].aval.shape[:2] == (3, 3)
   ]

@@ -43,3 +43,13 @@ def unused_parameters(net, *shape):
     for (place, _), variable in zip(places, jaxpr.invars, strict=False)
     if id(variable) not in needed
   ]
+
+
+def equations(jaxpr):
+  """Yields the equations of a jaxpr and of those that it calls."""
+  for equation in jaxpr.eqns:
+    yield equation
+    for name in ("jaxpr", "call_jaxpr"):
+      inner = equation.params.get(name)
+      if inner is not None:
+        yield from equations(getattr(inner, "jaxpr", inner))
