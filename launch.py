@@ -114,7 +114,7 @@ _COMPILE_CACHE = flags.DEFINE_string(
   "compile_cache",
   None,
   "folder of compiled programs, kept for the next process; empty: keep none; "
-  "default: ~/.cache/lumbar_jax/xla",
+  "default: ~/.cache/lumbar_jax/xla, and none with --distributed",
 )
 
 
@@ -129,7 +129,10 @@ def main(argv: list[str]) -> None:
   from lumbar_jax import compilation, logs, modes
 
   logs.setup()
-  compilation.keep_compiled(_COMPILE_CACHE.value)
+  cache = _COMPILE_CACHE.value
+  if cache is None and _DISTRIBUTED.value:
+    cache = ""  # XLA can hang where only some of the processes find a program
+  compilation.keep_compiled(cache)
 
   config = _config()
   options = modes.Options(

@@ -202,7 +202,7 @@ def _benchmark() -> dict[str, Any]:
     num_members=3,
     num_slices=12,  # of a study
     slice_px=512,
-    num_studies=32,  # in one process, whose memory must not grow
+    num_studies=64,  # in one process, whose memory must not grow
     num_steps=4,  # of training in a turn
     repeats=5,  # turns; figures are medians
     # Of PyTorch's the quickest is the peer. freeze: compiled with the weights
