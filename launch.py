@@ -116,6 +116,12 @@ _COMPILE_CACHE = flags.DEFINE_string(
   "folder of compiled programs, kept for the next process; empty: keep none; "
   "default: ~/.cache/lumbar_jax/xla, and none with --distributed",
 )
+_KEEP_MEMORY = flags.DEFINE_bool(
+  "keep_memory",
+  True,
+  "keep memory that was freed for the next step: quicker on a CPU, but the "
+  "process stays as large as it ever was",
+)
 
 
 def _path(flag) -> Path | None:
@@ -126,6 +132,10 @@ def main(argv: list[str]) -> None:
   if len(argv) > 1:
     raise app.UsageError(f"unexpected argument {argv[1]!r}")
   # After the flags: --help stays quick.
+  from lumbar_jax import allocation
+
+  if _KEEP_MEMORY.value:
+    allocation.keep_memory()  # before there are threads
   from lumbar_jax import compilation, logs, modes
 
   logs.setup()

@@ -47,6 +47,8 @@ _STEPS = flags.DEFINE_integer("steps", 1500, "most steps of a network")
 _ACCURACY = flags.DEFINE_float("accuracy", 0.95, "to be exceeded")
 _EVERY = flags.DEFINE_integer("every", 25, "steps between two evaluations")
 
+# At the width of all, TransUNet's last decoder would have two channels.
+LEAST_WIDTH = {"TransUNet": 32}
 FIELDS_MM = {"000": 153.6, "002": 38.4}  # from T12 to the sacrum; a disc
 CHANNELS = {"000": 2, "002": 1}
 SCHEME = anatomy.SCHEMES["midas12"]
@@ -91,7 +93,7 @@ def _own_settings(name: str):
     name,
     SCHEME.num_classes,
     _SIZE.value,
-    width=_WIDTH.value,
+    width=max(_WIDTH.value, LEAST_WIDTH.get(name, 0)),
     batchnorm_momentum=0.9,
   )
   row = models.topology(name)

@@ -82,6 +82,9 @@ def _environment() -> dict[str, str]:
 
 def main() -> None:
   """Calls the function that a file names; writes its result to another."""
+  from lumbar_jax import allocation
+
+  allocation.keep_memory()  # as launch.py does; PyTorch has it too
   import jax
 
   from lumbar_jax import logs

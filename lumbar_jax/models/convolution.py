@@ -2,13 +2,13 @@
 
 They give the numbers of `lax.conv_general_dilated`, to float32 rounding. A 1 x
 1 convolution is a matrix product, which is two to ten times as quick; 3 x 3
-convolutions of many channels and few pixels are done by `winograd`. The
-kernel's gradient is a convolution whose window is a whole image, which XLA's
-CPU backend does badly, the worse the larger the batch. Here it is the same sum
-taken band by band of rows: a band of the image times the output's gradient as
-each tap sees it, side by side. A band is small enough for a core's cache.
-Accelerators keep the plain form, and so do kernels' gradients on a mesh of
-several devices, over which the batch is split.
+convolutions of many channels, and their gradients, are done by `winograd`. The
+gradient of another kernel is a convolution whose window is a whole image, which
+XLA's CPU backend does badly, the worse the larger the batch. Here it is the
+same sum taken band by band of rows: a band of the image times the output's
+gradient as each tap sees it, side by side. A band is small enough for a core's
+cache. Accelerators keep the plain form, and so do kernels' gradients on a mesh
+of several devices, over which the batch is split.
 """
 
 import functools
@@ -18,13 +18,20 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from lumbar_jax.models.winograd import winograd_conv
+from lumbar_jax.models.winograd import (
+  winograd_conv,
+  winograd_image_gradient,
+  winograd_kernel_gradient,
+)
 
 BAND_PIXELS = 1024  # of which the unfolded band and its gradient fit a cache
 # For bands to be worth their while: measured, see `experiments/results`.
 LEAST_PIXELS = 4096  # of an image
 LEAST_BATCH_PIXELS = 16384  # of a batch
 LEAST_CHANNELS = 16
+# For Winograd's filtering to be: likewise.
+FILTERED_CHANNELS = 32  # in and out
+FILTERED_PRODUCTS = 2**23  # of pixels, channels in and channels out
 
 
 def conv_general_dilated(
@@ -78,8 +85,7 @@ def conv_general_dilated(
 def _worthwhile(image: tuple[int, ...]) -> bool:
   batch, height, width, channels = image
   return (
-    jax.device_count() == 1
-    and height * width >= LEAST_PIXELS
+    height * width >= LEAST_PIXELS
     and batch * height * width >= LEAST_BATCH_PIXELS
     and channels >= LEAST_CHANNELS
   )
@@ -125,16 +131,17 @@ def _plain(pads, x: jax.Array, kernel: jax.Array) -> jax.Array:
   )
 
 
-def _filters_quickly(x: jax.Array, kernel: jax.Array) -> bool:
-  """Whether Winograd's form is the quicker one, alone: measured."""
-  b, h, w, _ = x.shape
+def _filters_quickly(pads, x: jax.Array, kernel: jax.Array) -> bool:
+  """Whether Winograd's form is the quicker one: measured."""
+  b, h, w, c = x.shape
+  m = kernel.shape[-1]
   return (
     x.dtype == jnp.float32
     and kernel.shape[:2] == (3, 3)
-    and min(kernel.shape[2:]) >= 256
+    and pads == ((1, 1), (1, 1))
     and h % 2 == w % 2 == 0
-    and h * w <= 4096
-    and b * h * w >= 1024
+    and min(c, m) >= FILTERED_CHANNELS
+    and b * h * w * c * m >= FILTERED_PRODUCTS
   )
 
 
@@ -147,21 +154,34 @@ def same_conv(pads, x: jax.Array, kernel: jax.Array) -> jax.Array:
     x: [b h w c].
     kernel: [rows columns c m].
   """
-  if pads == ((1, 1), (1, 1)) and _filters_quickly(x, kernel):
+  if _filters_quickly(pads, x, kernel):
     return winograd_conv(x, kernel)
   return _plain(pads, x, kernel)
 
 
 def _forward(pads, x, kernel):
-  return _plain(pads, x, kernel), (x, kernel)
+  return same_conv(pads, x, kernel), (x, kernel)
 
 
 def _backward(pads, saved, gradient):
-  x, kernel = saved
-  if not _worthwhile(x.shape):
-    return jax.vjp(functools.partial(_plain, pads), x, kernel)[1](gradient)
-  (of_x,) = jax.vjp(lambda x: _plain(pads, x, kernel), x)[1](gradient)
-  return of_x, kernel_gradient(pads, x, gradient, kernel.shape[:2])
+  # Held back until the gradient is there: XLA would otherwise keep the forward
+  # pass's tiles, since these are the same.
+  (x, kernel), gradient = lax.optimization_barrier((saved, gradient))
+  of_plain = jax.vjp(functools.partial(_plain, pads), x, kernel)[1]
+  quick = _filters_quickly(pads, x, kernel)
+  if quick:
+    of_x = winograd_image_gradient(gradient, kernel)
+  else:
+    of_x = of_plain(gradient)[0]
+  if jax.device_count() > 1:
+    of_kernel = of_plain(gradient)[1]
+  elif quick:
+    of_kernel = winograd_kernel_gradient(x, gradient)
+  elif _worthwhile(x.shape):
+    of_kernel = kernel_gradient(pads, x, gradient, kernel.shape[:2])
+  else:
+    of_kernel = of_plain(gradient)[1]
+  return of_x, of_kernel
 
 
 same_conv.defvjp(_forward, _backward)

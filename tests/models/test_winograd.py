@@ -7,7 +7,11 @@ import pytest
 from scipy import signal
 
 from lumbar_jax.models import convolution
-from lumbar_jax.models.winograd import winograd_conv
+from lumbar_jax.models.winograd import (
+  winograd_conv,
+  winograd_image_gradient,
+  winograd_kernel_gradient,
+)
 
 
 def _random(*shape, seed=0):
@@ -42,28 +46,34 @@ def test_its_rounding_is_that_of_the_plain_form():
     for j in range(3)
   )
   found = winograd_conv(jnp.asarray(x), jnp.asarray(kernel))
-  plain = jax.lax.conv_general_dilated(
-    x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
-  )
+  plain = _plain(jnp.asarray(x), jnp.asarray(kernel))
   rms = [np.sqrt(np.mean((y - exact) ** 2)) for y in (found, plain)]
   assert rms[0] < 4 * rms[1]
   assert rms[0] < 1e-6 * np.abs(exact).max()
 
 
-def test_gradients_are_those_of_the_plain_form():
-  x, kernel = np.float32(_random(2, 4, 6, 3)), np.float32(_random(3, 3, 3, 2))
-  gradient = np.float32(_random(2, 4, 6, 2, seed=2))
+def _plain(x, kernel):
+  return jax.lax.conv_general_dilated(
+    x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+  )
 
-  def plain(x, kernel):
-    return jax.lax.conv_general_dilated(
-      x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
-    )
 
-  ours = jax.vjp(winograd_conv, x, kernel)[1](gradient)
-  for found, expected in zip(
-    ours, jax.vjp(plain, x, kernel)[1](gradient), strict=True
-  ):
-    np.testing.assert_allclose(found, expected, atol=3e-5)
+@pytest.mark.parametrize("shape", [(2, 4, 6, 3), (1, 2, 2, 7), (3, 10, 4, 1)])
+def test_gradients_are_those_of_the_plain_form(shape):
+  x, kernel = (
+    np.float32(_random(*shape)),
+    np.float32(_random(3, 3, shape[3], 2)),
+  )
+  gradient = np.float32(_random(*shape[:3], 2, seed=2))
+  expected = jax.vjp(_plain, x, kernel)[1](gradient)
+  found = (
+    winograd_image_gradient(gradient, kernel),
+    winograd_kernel_gradient(x, gradient),
+  )
+  by_jax = jax.vjp(winograd_conv, x, kernel)[1](gradient)
+  for ours, automatic, plain in zip(found, by_jax, expected, strict=True):
+    np.testing.assert_allclose(ours, plain, atol=3e-5)
+    np.testing.assert_allclose(automatic, plain, atol=3e-5)
 
 
 def test_wide_and_small_maps_are_filtered_so():

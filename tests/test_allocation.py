@@ -1,0 +1,48 @@
+"""Memory that a process keeps."""
+
+import subprocess
+import sys
+
+import pytest
+
+from lumbar_jax import allocation
+
+# Takes 64 MiB, writes to each page, frees it, over and over; prints how many
+# pages the system had to hand out after the first time.
+_PROGRAM = """
+import resource, sys
+from lumbar_jax import allocation
+if sys.argv[1] == "keep":
+  print("kept" if allocation.keep_memory() else "cannot")
+else:
+  print("left")
+import numpy as np
+def faults():
+  return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+np.ones(2**26, np.uint8)
+before = faults()
+for _ in range(4):
+  np.ones(2**26, np.uint8)
+print(faults() - before)
+"""
+
+
+def _pages(how):
+  command = [sys.executable, "-c", _PROGRAM, how]
+  done = subprocess.run(command, capture_output=True, text=True, check=True)
+  said, pages = done.stdout.split()
+  return said, int(pages)
+
+
+def test_kept_memory_is_not_handed_out_again():
+  said, kept = _pages("keep")
+  if said == "cannot":
+    pytest.skip("this system's C library is not glibc")
+  assert kept < 64
+  # With pages of 4 KiB 65,536; fewer where the system's pages are larger.
+  assert _pages("leave")[1] > 4 * max(kept, 8)
+
+
+def test_another_c_library_is_left_alone(monkeypatch):
+  monkeypatch.setattr(allocation.ctypes, "CDLL", lambda _: object())
+  assert allocation.keep_memory() is False
