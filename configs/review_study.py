@@ -1,7 +1,7 @@
 """Paper 002 as a whole: twelve networks, their tables, curves and pictures.
 
 Data   as configs/review.py, or the phantom: twenty classes, sacrum to T9
-Paper  Zhou et al. 2022: Tables 1 and 2 and Figures 18 and 19 by
+Paper  Zhou et al. 2022: Tables 1 to 3 and Figures 18 and 19 by
        experiments/paper_002.py
 Cost   full: twelve times configs/review.py; phantom: 30 epochs, 16 channels at
        176 x 176, an hour or so on a GPU; tiny: minutes a network on 2 CPU cores

@@ -1,13 +1,15 @@
-"""Tables 1 and 2 and Figures 18 and 19 of paper 002, for your own data.
+"""Tables 1 to 3 and Figures 18 and 19 of paper 002, for your own data.
 
-  python experiments/paper_002.py --workdir=runs/review [--pictures]
+  python experiments/paper_002.py --workdir=runs/review [--pictures] [--memory]
 
 Of a study's folder (configs/review_study.py) or a run's (configs/review.py):
 prints each network's Dice, mIoU, FN rate, FP rate and recall, and its Dice by
 class, by two rules (pooled, and slice by slice as the paper seems to have
-done), beside the paper's values; writes tables/table1 and table2 (.csv, .tex)
-and figures/figure19.png (curves). Needs nothing but what evaluation counted;
---pictures draws figures/figure18.png too, and needs the data.
+done), beside the paper's values; and what each network costs at the size it was
+trained at. Writes tables/table1 and table2 (.csv, .tex), table3.csv and
+figures/figure19.png (curves). Needs nothing but what evaluation counted;
+--pictures draws figures/figure18.png too, and needs the data. --memory compiles
+each network, for its peak of memory.
 """
 
 import sys
@@ -18,8 +20,9 @@ sys.path.insert(0, str(ROOT))
 
 from absl import app, flags
 
+from lumbar_jax import models
 from lumbar_jax.errors import InputError
-from lumbar_jax.reports import review_figures, review_tables
+from lumbar_jax.reports import review_costs, review_figures, review_tables
 from lumbar_jax.reports.paper_comparison import compare_table, data_lines
 from lumbar_jax.reports.study_tables import PHANTOM_NOTE
 from lumbar_jax.reports.style import save_png
@@ -30,6 +33,7 @@ _LABELLING = flags.DEFINE_enum(
   "labelling", "MAP", ["MAP", "TH"], "MAP (the highest score) is the paper's"
 )
 _PICTURES = flags.DEFINE_bool("pictures", False, "draw Figure 18 too")
+_MEMORY = flags.DEFINE_bool("memory", False, "Table 3: compile, for the memory")
 _THEIRS = (
   "MRSpineSeg: 200\npatients, 40 of them validated on, T2w slices of 880 x 880."
 )
@@ -59,6 +63,32 @@ def tables(run: Run, labelling: str) -> str:
     rows = review_tables.comparable(number, scores, names)
     texts.append(compare_table(number, *rows))
   return "\n".join(texts)
+
+
+def costs(run: Run, *, memory: bool) -> str:
+  """Writes Table 3 of a folder's networks and returns it as text.
+
+  Args:
+    run: a study, or one network's run.
+    memory: compile the networks, for the peak of a forward pass.
+  """
+  config, size = run.config, run.config.data.patch_size
+  image = (size, size, len(config.data.channels))
+  names = (config.model.name,)
+  if config.mode == "study":
+    names = tuple(config.study.networks)
+  found = []
+  for name in names:
+    classes, width = run.scheme.num_classes, config.model.width
+    net = models.build(name, classes, size, width=width)
+    found.append(review_costs.costs(name, net, image, memory=memory))
+  review_costs.write_table3(run.folder / "tables" / "table3.csv", found)
+  title = (
+    f"Table 3: {size} x {size} x {image[2]}, {run.scheme.num_classes} classes, "
+    f"width {config.model.width} (printed: 880 x 880 x 1, 20, 64)"
+  )
+  lines = [title, "", review_costs.heading(), *map(review_costs.line_of, found)]
+  return "\n".join(lines) + "\n"
 
 
 def figures(run: Run, *, pictures: bool) -> list[Path]:
@@ -96,7 +126,8 @@ def main(argv: list[str]) -> None:
   try:
     run = load_run(_WORKDIR.value)
     print(tables(run, _LABELLING.value))
-    print(f"Written: {run.folder / 'tables'}/table1.*, table2.*")
+    print(costs(run, memory=_MEMORY.value))
+    print(f"Written: {run.folder / 'tables'}/table1.*, table2.*, table3.csv")
     for path in figures(run, pictures=_PICTURES.value):
       print(f"Written: {path}")
   except InputError as error:

@@ -176,7 +176,9 @@ def test_script_prints_tables_and_writes_them(study):
   assert "SYNTHETIC PHANTOM" in found.stdout.split("Table")[0]
   assert len(lines_of(found.stdout, "FN rate")) == 1
   names = {path.name for path in (study.folder / "tables").iterdir()}
-  assert names == {f"table{n}.{end}" for n in (1, 2) for end in ("csv", "tex")}
+  tables = {f"table{n}.{end}" for n in (1, 2) for end in ("csv", "tex")}
+  assert names == tables | {"table3.csv"}
+  assert len(lines_of(found.stdout, "| UMD")) == 1  # costs need no evaluation
   assert (study.folder / "figures" / "figure19.png").stat().st_size > 5000
 
 
