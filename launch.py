@@ -120,7 +120,7 @@ _KEEP_MEMORY = flags.DEFINE_bool(
   "keep_memory",
   True,
   "keep memory that was freed for the next step: quicker on a CPU, but the "
-  "process stays as large as it ever was",
+  "system has it back less often",
 )
 
 

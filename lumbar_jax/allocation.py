@@ -6,6 +6,7 @@ by page, each filled with zeros first: a third of a train step's time where it
 was measured (a virtual machine).
 """
 
+import contextlib
 import ctypes
 
 # Of glibc's malloc.h.
@@ -18,9 +19,9 @@ _NEVER = -1
 def keep_memory() -> bool:
   """Lets this process keep the memory that it frees, for its next step.
 
-  The process then stays as large as it ever was. Call it before threads are
-  started (before JAX computes anything): each thread may otherwise have a heap
-  of its own already, which can hold nothing large.
+  The process then stays large, but for `return_memory`. Call it before threads
+  are started (before JAX computes anything): each may otherwise have a heap of
+  its own already, which can hold nothing large.
 
   Returns:
     Whether the C library can do so (glibc can; others are left as they are).
@@ -36,3 +37,14 @@ def keep_memory() -> bool:
     return all(library.mallopt(*setting) == 1 for setting in settings)
   except (AttributeError, OSError, TypeError):
     return False
+
+
+def return_memory() -> None:
+  """Gives back what is free just now, such as the compiler's leavings.
+
+  Its pages have to be asked for again where they are needed: call it after
+  something was compiled, and then seldom. Kept memory wears into pieces; this
+  bounds what they take.
+  """
+  with contextlib.suppress(AttributeError, OSError, TypeError):
+    ctypes.CDLL(None).malloc_trim(0)

@@ -1,5 +1,6 @@
 """Memory that a process keeps."""
 
+import resource
 import subprocess
 import sys
 
@@ -41,6 +42,26 @@ def test_kept_memory_is_not_handed_out_again():
   assert kept < 64
   # With pages of 4 KiB 65,536; fewer where the system's pages are larger.
   assert _pages("leave")[1] > 4 * max(kept, 8)
+
+
+_RETURNING = """
+keep = [np.ones(2**20, np.uint8) for _ in range(64)]
+del keep[::2]  # holes that are too small for anything large
+def resident():
+  return int(open("/proc/self/statm").read().split()[1])
+before = resident()
+allocation.return_memory()
+print(before - resident())
+"""
+
+
+def test_kept_memory_can_be_returned():
+  command = [sys.executable, "-c", _PROGRAM + _RETURNING, "keep"]
+  done = subprocess.run(command, capture_output=True, text=True, check=True)
+  said, _, pages = done.stdout.split()
+  if said == "cannot":
+    pytest.skip("this system's C library is not glibc")
+  assert int(pages) * resource.getpagesize() > 2**24  # of 32 MiB
 
 
 def test_another_c_library_is_left_alone(monkeypatch):

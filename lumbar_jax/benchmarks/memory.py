@@ -15,6 +15,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from lumbar_jax import allocation
 from lumbar_jax.benchmarks import (
   fabricate,
   forward,
@@ -155,6 +156,7 @@ def probe(
     peak = torch.cuda.max_memory_allocated() / 2**20
     return {"peak": peak, "peak_again": None}
   peak, again = peak_mib() - before, None
+  allocation.return_memory()  # as training does when it has compiled
   if on_cpu and _forget_peak():
     work(2)
     again = peak_mib() - before
@@ -193,11 +195,16 @@ def growth(
   run = fabricate.trained_run(config, folder / "run", "U1", "float32")
   study = fabricate.study(folder / "phantom", slices, config.benchmark.slice_px)
   held = []
+
+  def look(_):
+    allocation.return_memory()  # what is free is no growth
+    held.append(resident_mib())
+
   results = predict_studies(
     run,
     fabricate.copies(study, folder / "studies", number),
     folder / "output",
-    on_study=lambda _: held.append(resident_mib()),
+    on_study=look,
   )
   failed = [result.error for result in results if result.error]
   if failed:

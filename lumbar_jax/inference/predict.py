@@ -13,7 +13,7 @@ from typing import Any
 
 from absl import logging
 
-from lumbar_jax import distributed
+from lumbar_jax import allocation, distributed
 from lumbar_jax.data.sources.found import ERROR, WARNING
 from lumbar_jax.data.studies import Study
 from lumbar_jax.errors import InputError
@@ -38,6 +38,7 @@ from lumbar_jax.progress import Progress
 from lumbar_jax.runs import Run, load_run
 
 FAILED_TSV = "failed.tsv"
+_TRIM_EVERY = 8  # studies after which free memory is given back
 
 __all__ = [
   "BUSY",
@@ -140,6 +141,8 @@ def _predict_own(
           if result is None:
             scorer = scorer or load_scorer(job.run, fold)
             result = _attempt(job, study, scorer)
+            if len(results) % _TRIM_EVERY == 0:
+              allocation.return_memory()
         results[number] = result
         if result.status != BUSY or turn == 2:
           progress.update(progress.done + 1, f"{study.name} {result.status}")

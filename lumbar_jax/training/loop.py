@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from lumbar_jax import stopping
+from lumbar_jax import allocation, stopping
 from lumbar_jax.anatomy import Scheme
 from lumbar_jax.data import artefacts
 from lumbar_jax.data.pipeline import PatchSource, eval_batches, train_batches
@@ -170,6 +170,8 @@ class FoldTrainer:
         batch["spacing_mm"] = self._train.spacing_mm(studies)
       batch = sharding.put_batch(batch, self._engine.mesh)
       self.state, sums = self._engine.train_step(self.state, batch)
+      if step == first + 1:
+        allocation.return_memory()  # the compiler's, and the last validation's
       pending.append((step, studies, sums))
       stop = stopping.wanted(together=self._together)
       save = stop or (every and step % every == 0)
