@@ -9,6 +9,8 @@ VENV := .venv-$(notdir $(PYTHON))
 endif
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Processes of the tests, each of up to 5 GB.
+JOBS ?= 2
 REAL_DATA_NOTE = "LUMBAR_REAL_DATA is not set: the real-data tests will be skipped"
 
 .PHONY: help setup demo test verify lint format clean
@@ -19,6 +21,7 @@ help:
 	@echo "make verify  every network against golden forward passes and counts; overfitting"
 	@echo "make lint    ruff, check and format"
 	@echo "make setup   the virtual environment alone ($(VENV))"
+	@echo "JOBS=4 runs the tests in 4 processes instead of 2"
 	@echo "PYTHON=python3.12 picks another interpreter (3.11 to 3.13)"
 
 setup: $(READY)
@@ -36,7 +39,7 @@ demo: $(READY)
 
 test: $(READY)
 	@[ -n "$$LUMBAR_REAL_DATA" ] || echo $(REAL_DATA_NOTE)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 verify: $(READY)
 	$(BIN)/python experiments/verify_architectures.py

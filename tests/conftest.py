@@ -13,11 +13,15 @@ jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # The tests run each compiled function a few times only.
 jax.config.update("jax_disable_most_optimizations", True)
-# Many tests compile the same networks: each is compiled once a session.
-_compiled = tempfile.TemporaryDirectory(prefix="lumbar_jax_compiled_")
-jax.config.update("jax_compilation_cache_dir", _compiled.name)
-os.environ["XDG_CACHE_HOME"] = _compiled.name  # of the launcher's own cache
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+# Many tests compile the same networks: each is compiled once a session, whose
+# processes share what they compile.
+_SHARED = "LUMBAR_TEST_CACHE"
+if _SHARED not in os.environ:
+  _compiled = tempfile.TemporaryDirectory(prefix="lumbar_jax_compiled_")
+  os.environ[_SHARED] = _compiled.name
+jax.config.update("jax_compilation_cache_dir", os.environ[_SHARED])
+os.environ["XDG_CACHE_HOME"] = os.environ[_SHARED]  # of the launcher's own
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 if not flags.FLAGS.is_parsed():
