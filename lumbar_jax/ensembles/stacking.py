@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from lumbar_jax.errors import InputError
 from lumbar_jax.models import Outputs
+from lumbar_jax.models.joining import join_channels
 
 
 def merge(maps: Sequence[jax.Array], how: str) -> jax.Array:
@@ -21,7 +22,7 @@ def merge(maps: Sequence[jax.Array], how: str) -> jax.Array:
     InputError: maps of unequal width cannot be averaged or added.
   """
   if how == "C":
-    return jnp.concatenate(maps, axis=-1)
+    return join_channels(maps)
   widths = [x.shape[-1] for x in maps]
   if len(set(widths)) > 1:
     raise InputError(

@@ -2,8 +2,8 @@
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 
+from lumbar_jax.models.joining import join_channels
 from lumbar_jax.models.layers import (
   Activation,
   LayerStyle,
@@ -81,7 +81,7 @@ class QBlock(nn.Module):
       y = batch_norm(self.style, train, name=f"norm_{i}")(seen)
       y = Activation(self.style, name=f"act_{i}")(y)
       y = conv(self.features, kernel, self.style, name=f"conv_{i}")(y)
-      seen = jnp.concatenate([seen, y], axis=-1)
+      seen = join_channels([seen, y])
     return y
 
 
@@ -108,7 +108,7 @@ class MultiKernel(nn.Module):
           self.features, self.style, kernel, name=f"k{kernel}_{i}"
         )(y, train)
       branches.append(y)
-    return jnp.concatenate(branches, axis=-1)
+    return join_channels(branches)
 
 
 class AttentionGate(nn.Module):

@@ -1,14 +1,14 @@
 """Convolutions in the form that XLA's CPU backend runs fastest.
 
 They give the numbers of `lax.conv_general_dilated`, to float32 rounding. A 1 x
-1 convolution is a matrix product, which is two to ten times as quick; 3 x 3
-convolutions of many channels, and their gradients, are done by `winograd`. The
-gradient of another kernel is a convolution whose window is a whole image, which
-XLA's CPU backend does badly, the worse the larger the batch. Here it is the
-same sum taken band by band of rows: a band of the image times the output's
-gradient as each tap sees it, side by side. A band is small enough for a core's
-cache. Accelerators keep the plain form, and so do kernels' gradients on a mesh
-of several devices, over which the batch is split.
+1 convolution is a matrix product, which is two to ten times as quick; 3 x 3 and
+5 x 5 convolutions of many channels, and their gradients, are done by
+`winograd`. The gradient of another kernel is a convolution whose window is a
+whole image, which XLA's CPU backend does badly, the worse the larger the batch.
+Here it is the same sum taken band by band of rows: a band of the image times
+the output's gradient as each tap sees it, side by side. A band is small enough
+for a core's cache. Accelerators keep the plain form, and so do kernels'
+gradients on a mesh of several devices, over which the batch is split.
 """
 
 import functools
@@ -167,27 +167,31 @@ def _backward(pads, saved, gradient):
   # Held back until the gradient is there: XLA would otherwise keep the forward
   # pass's tiles, since these are the same.
   (x, kernel), gradient = lax.optimization_barrier((saved, gradient))
-  of_plain = jax.vjp(functools.partial(_plain, pads), x, kernel)[1]
-  quick = _filters_quickly(pads, x, kernel)
-  if quick:
-    of_x = winograd_image_gradient(gradient, kernel)
-  else:
-    of_x = of_plain(gradient)[0]
-  if jax.device_count() > 1:
-    of_kernel = of_plain(gradient)[1]
-  elif quick:
-    of_kernel = winograd_kernel_gradient(x, gradient)
-  elif _worthwhile(x.shape):
-    of_kernel = kernel_gradient(pads, x, gradient, kernel.shape[:2])
-  else:
-    of_kernel = of_plain(gradient)[1]
-  return of_x, of_kernel
+  return (
+    _image_gradient(pads, x, kernel, gradient),
+    _kernel_gradient(pads, x, kernel, gradient),
+  )
+
+
+def _image_gradient(pads, x, kernel, gradient):
+  if _filters_quickly(pads, x, kernel):
+    return winograd_image_gradient(gradient, kernel)
+  return jax.vjp(lambda x: _plain(pads, x, kernel), x)[1](gradient)[0]
+
+
+def _kernel_gradient(pads, x, kernel, gradient):
+  if jax.device_count() == 1:
+    if _filters_quickly(pads, x, kernel):
+      return winograd_kernel_gradient(x, gradient)
+    if _worthwhile(x.shape):
+      return banded_kernel_gradient(pads, x, gradient, kernel.shape[:2])
+  return jax.vjp(lambda k: _plain(pads, x, k), kernel)[1](gradient)[0]
 
 
 same_conv.defvjp(_forward, _backward)
 
 
-def kernel_gradient(
+def banded_kernel_gradient(
   pads: Any, x: jax.Array, gradient: jax.Array, window: tuple[int, int]
 ) -> jax.Array:
   """Returns the gradient [rows columns c m] of a convolution's kernel.

@@ -141,6 +141,8 @@ def field(equation, fields: list[Field | None]) -> Field | None:
     return seen.through(_conv_parts(equation)["window"])
   if name == "concatenate":
     return seen if equation.params["dimension"] == 3 else None
+  if name == "pad" and not any(map(any, equation.params["padding_config"][:3])):
+    return seen
   if name == "slice" and set(equation.params["strides"] or [1]) == {1}:
     return seen.shifted(equation.params["start_indices"][1])
   same = equation.outvars[0].aval.shape in shapes

@@ -15,6 +15,7 @@ from lumbar_jax.models.blocks import (
   UBlock,
   VBlock,
 )
+from lumbar_jax.models.joining import join_channels
 from lumbar_jax.models.layers import (
   LayerStyle,
   TransposedConv,
@@ -151,7 +152,7 @@ class UNet(nn.Module):
         inner = max(width // topology.gate_divisor, 1)
         gate = AttentionGate(inner, self.style, name=f"gate_{level}")
         skip = gate(skip, up)
-      x = self._drop(jnp.concatenate([skip, up], axis=-1), 2, train)
+      x = self._drop(join_channels([skip, up]), 2, train)
       kind = "Q" if topology.encoder == "Q" else "U"
       x = self._block(kind, level, f"decoder_{level}")(x, train)
       maps.insert(0, x)

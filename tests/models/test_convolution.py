@@ -1,4 +1,4 @@
-"""The convolution's quick kernel gradient against the plain form's."""
+"""The quick convolutions and their gradients against the plain form's."""
 
 import jax
 import jax.numpy as jnp
@@ -26,27 +26,62 @@ def _random(*shape, seed=0):
   return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
 
 
-@pytest.mark.parametrize(("size", "channels", "features", "window"), CASES)
-def test_values_and_gradients_are_those_of_the_plain_form(
-  size, channels, features, window
-):
-  x, kernel = _random(*size, channels), _random(*window, channels, features)
-  pads = tuple(((n - 1) // 2, n // 2) for n in window)
+def _reference(x, kernel, gradient):
+  """Returns the plain form's result and its gradients."""
 
   def plain(x, kernel):
+    pads = _pads(kernel.shape[:2])
     return lax.conv_general_dilated(
       x, kernel, (1, 1), pads, dimension_numbers=NUMBERS
     )
 
-  expected, of_plain = jax.vjp(plain, x, kernel)
-  found, of_ours = jax.vjp(
-    lambda *a: convolution.same_conv(pads, *a), x, kernel
-  )
-  np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
-  gradient = _random(*size, features, seed=1)
-  for ours, theirs in zip(of_ours(gradient), of_plain(gradient), strict=True):
+  result, gradients = jax.vjp(plain, x, kernel)
+  return result, *gradients(gradient)
+
+
+def _pads(window):
+  return tuple(((n - 1) // 2, n // 2) for n in window)
+
+
+def _compare(found, expected):
+  for ours, theirs in zip(found, expected, strict=True):
     scale = float(jnp.abs(theirs).max())
-    np.testing.assert_allclose(ours, theirs, atol=2e-6 * scale)
+    np.testing.assert_allclose(ours, theirs, atol=5e-6 * scale)
+
+
+@pytest.mark.parametrize(("size", "channels", "features", "window"), CASES)
+def test_bands_sum_to_the_plain_forms_gradient(
+  size, channels, features, window
+):
+  x, gradient = _random(*size, channels), _random(*size, features, seed=1)
+  kernel = np.zeros((*window, channels, features), np.float32)
+  found = convolution.banded_kernel_gradient(_pads(window), x, gradient, window)
+  _compare([found], [_reference(x, kernel, gradient)[2]])
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+@pytest.mark.parametrize(
+  ("size", "channels", "features", "window"),
+  [
+    *CASES,
+    ((2, 64, 64), 32, 64, (3, 3)),  # filtered, and so are its gradients
+    ((1, 16, 64), 64, 128, (5, 5)),  # and here
+    ((1, 64, 256), 16, 2, (3, 3)),  # its kernel's gradient goes by bands
+    ((2, 64, 128), 16, 4, (1, 1)),
+    ((2, 8, 8), 5, 4, (5, 5)),  # unfolded
+  ],
+)
+def test_values_and_gradients_are_those_of_the_plain_form(
+  monkeypatch, devices, size, channels, features, window
+):
+  monkeypatch.setattr(jax, "device_count", lambda: devices)
+  x, kernel = _random(*size, channels), _random(*window, channels, features)
+  gradient = _random(*size, features, seed=1)
+  found, of_ours = jax.vjp(
+    lambda *a: convolution.same_conv(_pads(window), *a), x, kernel
+  )
+  expected = _reference(x, kernel, gradient)
+  _compare([found, *of_ours(gradient)], expected)
 
 
 @pytest.mark.parametrize(("devices", "banded"), [(1, True), (2, False)])
@@ -58,7 +93,7 @@ def test_one_device_takes_bands(monkeypatch, devices, banded):
     seen.append(window)
     return jnp.zeros((*window, x.shape[-1], gradient.shape[-1]))
 
-  monkeypatch.setattr(convolution, "kernel_gradient", record)
+  monkeypatch.setattr(convolution, "banded_kernel_gradient", record)
   x, kernel = jnp.zeros((2, 64, 128, 16)), jnp.zeros((3, 3, 16, 2))
 
   def loss(kernel):

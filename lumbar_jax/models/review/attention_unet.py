@@ -6,8 +6,8 @@ al. 2018; their own 3-D gates have strided convolutions and upsampled weights.
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 
+from lumbar_jax.models.joining import join_channels
 from lumbar_jax.models.layers import LayerStyle, upsample
 from lumbar_jax.models.review.layers import (
   ConvNorm,
@@ -79,7 +79,7 @@ class AttentionUNet(Network):
       x = up(upsample(x), train)
       gate = NormedGate(max(width // 2, 1), style, name=f"gate_{level}")
       skip = gate(x, skips[level - 1], train)
-      x = jnp.concatenate([skip, x], axis=-1)
+      x = join_channels([skip, x])
       x = block(width, style, name=f"decoder_{level}")(x, train)
     x = crop_as(x, images)
     return Outputs(score(self.num_classes, self.style, name="classify")(x), x)

@@ -2,8 +2,8 @@
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 
+from lumbar_jax.models.joining import join_channels
 from lumbar_jax.models.layers import LayerStyle
 from lumbar_jax.models.review.layers import (
   ConvNormAct,
@@ -35,7 +35,7 @@ class SpatialPyramid(nn.Module):
     mean = global_avg_pool(x)
     mean = ConvNormAct(features, style, 1, name="image")(mean, train)
     maps.append(resize(mean, size, align_corners=True))
-    x = jnp.concatenate(maps, axis=-1)
+    x = join_channels(maps)
     return ConvNormAct(features, style, 1, name="mix")(x, train)
 
 
@@ -60,7 +60,7 @@ class DeepLab(Network):
     x = dropout(self.dropout[0], x, train)
     low = ConvNormAct(scaled(48, self.width), style, 1, name="low")(low, train)
     x = resize(x, low.shape[1:3], align_corners=True)
-    x = jnp.concatenate([x, low], axis=-1)
+    x = join_channels([x, low])
     for i in (1, 2):
       x = ConvNormAct(features, style, name=f"decoder_{i}")(x, train)
       x = dropout(self.dropout[i], x, train)

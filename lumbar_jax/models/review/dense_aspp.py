@@ -4,8 +4,8 @@ import dataclasses
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 
+from lumbar_jax.models.joining import join_channels
 from lumbar_jax.models.layers import LayerStyle, batch_norm
 from lumbar_jax.models.review.densenet import DenseNet
 from lumbar_jax.models.review.layers import (
@@ -88,7 +88,7 @@ class DenseASPP(Network):
         name=f"rate_{rate}",
       )(x, train)
       y = dropout_maps(self.dropout[0], y, train)
-      x = jnp.concatenate([y, x], axis=-1)
+      x = join_channels([y, x])
     return x
 
   @nn.compact

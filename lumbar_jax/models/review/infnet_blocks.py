@@ -4,6 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from lumbar_jax.models.joining import join_channels
 from lumbar_jax.models.layers import LayerStyle
 from lumbar_jax.models.review.layers import ConvNorm, score
 from lumbar_jax.models.review.resizing import resize
@@ -30,7 +31,7 @@ class ReceptiveField(nn.Module):
       y = block(y, (1, k), f"k{k}_row")
       y = block(y, (k, 1), f"k{k}_column")
       branches.append(block(y, 3, f"k{k}_dilated", dilation=k))
-    y = block(jnp.concatenate(branches, axis=-1), 3, "mix")
+    y = block(join_channels(branches), 3, "mix")
     return nn.relu(y + block(x, 1, "shortcut"))
 
 
@@ -57,9 +58,9 @@ class PartialDecoder(nn.Module):
       up(middle, fine), 1, "middle"
     )
     b = b * fine
-    c = jnp.concatenate([a, block(once, 1, "deep_3")], axis=-1)
+    c = join_channels([a, block(once, 1, "deep_3")])
     c = block(c, 2, "join_1")
-    d = jnp.concatenate([b, block(up(c, fine), 2, "join_2")], axis=-1)
+    d = join_channels([b, block(up(c, fine), 2, "join_2")])
     d = block(block(d, 3, "join_3"), 3, "mix")
     return score(self.num_classes, self.style, name="score")(d)
 
@@ -116,7 +117,7 @@ class ReverseAttention(nn.Module):
 
     x = background(scores).astype(x.dtype) * x
     edge = resize(edge, x.shape[1:3], align_corners=False)
-    x = jnp.concatenate([block(x, 1, "reduce"), edge], axis=-1)
+    x = join_channels([block(x, 1, "reduce"), edge])
     kernel, count = (5, 3) if self.deep else (3, 2)
     for i in range(1, count + 1):
       x = nn.relu(block(x, kernel, f"conv_{i}"))

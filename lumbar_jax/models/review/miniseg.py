@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from lumbar_jax.models.auxiliary import AuxiliaryLoss
+from lumbar_jax.models.joining import join_channels
 from lumbar_jax.models.layers import LayerStyle, batch_norm
 from lumbar_jax.models.review.layers import (
   ConvNorm,
@@ -99,10 +100,10 @@ class AttentivePyramid(nn.Module):
       total = total + dilated_depthwise(x, style, rate, self.stride)
       scales.append(total)
     attend = conv(groups, 1, style, groups=groups, bias=False, name="attention")
-    weight = 1 + nn.sigmoid(attend(jnp.concatenate(scales, axis=-1)))
+    weight = 1 + nn.sigmoid(attend(join_channels(scales)))
     weighed = [s * weight[..., i, None] for i, s in enumerate(scales)]
     fuse = ConvNorm(features, style, 1, groups=groups, name="fuse")
-    x = fuse(jnp.concatenate(weighed, axis=-1), train)
+    x = fuse(join_channels(weighed), train)
     return PReLU(name="act")(x)
 
 
@@ -147,7 +148,7 @@ class Exchange(nn.Module):
   def __call__(
     self, out: jax.Array, long: jax.Array, train: bool
   ) -> tuple[jax.Array, jax.Array]:
-    x = jnp.concatenate([long, out], axis=-1)
+    x = join_channels([long, out])
     x = ConvNorm(x.shape[-1], self.style, 1, name="fuse")(x, train)
     for_long, for_out = jnp.split(x, 2, axis=-1)
     return for_out + out, for_long + long

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from lumbar_jax.errors import InputError
+from lumbar_jax.models.joining import join_channels
 from lumbar_jax.models.layers import LayerStyle
 from lumbar_jax.models.review.layers import ConvNormAct, conv, scaled
 from lumbar_jax.models.review.resizing import resize
@@ -112,6 +113,6 @@ class PSANet(SemsegNetwork):
         features, size, name == "collect", self.style, name=name
       )
       both.append(attention(x, train))
-    y = jnp.concatenate(both, axis=-1)
+    y = join_channels(both)
     y = ConvNormAct(x.shape[-1], self.style, 1, name="project")(y, train)
     return resize(y, x.shape[1:3], align_corners=True)

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from lumbar_jax.models.auxiliary import AuxiliaryLoss
+from lumbar_jax.models.joining import join_channels
 from lumbar_jax.models.layers import LayerStyle, batch_norm
 from lumbar_jax.models.review.layers import (
   PReLU,
@@ -48,7 +49,7 @@ class PyramidPooling(nn.Module):
       y = adaptive_avg_pool(x, bins)
       y = conv(channels, 1, self.style, bias=False, name=f"stage_{bins}")(y)
       maps.append(resize(y, size, align_corners=False))
-    x = jnp.concatenate([*maps, x], axis=-1)
+    x = join_channels([*maps, x])
     return nn.relu(conv(self.features, 1, self.style, name="bottleneck")(x))
 
 

@@ -8,6 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from lumbar_jax.models.joining import join_channels
 from lumbar_jax.models.layers import LayerStyle, batch_norm
 from lumbar_jax.models.review.layers import conv
 from lumbar_jax.models.review.resizing import avg_pool
@@ -76,7 +77,7 @@ class Bottle2neck(nn.Module):
       seen = part if i == 0 or first else part + done[-1]
       done.append(self._scale(i, seen, train))
     last = avg_pool(last, 3, self.stride, 1) if first else last
-    y = jnp.concatenate([*done, last], axis=-1)
+    y = join_channels([*done, last])
     y = conv(features, 1, style, bias=False, name="conv3")(y)
     y = batch_norm(style, train, name="bn3")(y)
     if first:

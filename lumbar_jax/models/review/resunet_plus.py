@@ -6,8 +6,8 @@ it differs in more than that: see `resunet_plus_official.py`.
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 
+from lumbar_jax.models.joining import join_channels
 from lumbar_jax.models.layers import LayerStyle, batch_norm
 from lumbar_jax.models.review.layers import (
   ConvNorm,
@@ -117,7 +117,7 @@ class ConcatASPP(nn.Module):
       )
       norm = batch_norm(self.style, train, name=f"norm_{rate}")
       branches.append(norm(nn.relu(layer(x))))
-    x = jnp.concatenate(branches, axis=-1)
+    x = join_channels(branches)
     return conv(self.features, 1, self.style, name="fuse")(x)
 
 
@@ -187,7 +187,7 @@ class ResUNetPlus(Network):
       skip = maps[level - 1]
       x = DecoderAttention(style, name=f"gate_{level}")(skip, x, train)
       x = enlarge(x, 2, align_corners=False)
-      x = jnp.concatenate([x, skip], axis=-1)
+      x = join_channels([x, skip])
       decoder = self._maybe_remat(block)(
         widths[level], style, name=f"decoder_{level}"
       )

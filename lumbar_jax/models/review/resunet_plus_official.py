@@ -7,8 +7,8 @@ each channel in the attention, nearest upsampling.
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 
+from lumbar_jax.models.joining import join_channels
 from lumbar_jax.models.layers import LayerStyle, upsample
 from lumbar_jax.models.review.layers import (
   ConvNorm,
@@ -108,7 +108,7 @@ class OfficialResUNetPlus(Network):
       skip = maps[level - 1]
       gate = DecoderAttention(style, 3, None, name=f"gate_{level}")
       x = upsample(gate(skip, x, train))
-      x = jnp.concatenate([x, skip], axis=-1)
+      x = join_channels([x, skip])
       x = block(widths[level], style, name=f"decoder_{level}")(x, train)
     x = crop_as(aspp(widths[0], style, name="pyramid")(x, train), images)
     return Outputs(score(self.num_classes, style, name="classify")(x), x)

@@ -6,9 +6,9 @@ map is joined with its context before it is classified.
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 
 from lumbar_jax.models.auxiliary import AuxiliaryLoss
+from lumbar_jax.models.joining import join_channels
 from lumbar_jax.models.review.layers import (
   ConvNormAct,
   dropout_maps,
@@ -73,7 +73,7 @@ class SemsegNetwork(Network):
       scores = resize(scores, padded.shape[1:3], align_corners=True)
       return crop_as(scores, images)
 
-    x = jnp.concatenate([x, self._context(x, train)], axis=-1)
+    x = join_channels([x, self._context(x, train)])
     logits = full(self._classify(x, 512, "classify", train))
     if not self.auxiliary_heads:
       return Outputs(logits)
@@ -93,4 +93,4 @@ class SemsegPSPNet(SemsegNetwork):
       y = adaptive_avg_pool(x, bins)
       y = ConvNormAct(features, self.style, 1, name=f"pool_{bins}")(y, train)
       maps.append(resize(y, size, align_corners=True))
-    return jnp.concatenate(maps, axis=-1)
+    return join_channels(maps)

@@ -9,6 +9,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from lumbar_jax.models.joining import join_channels
 from lumbar_jax.models.layers import LayerStyle
 from lumbar_jax.models.review.layers import ConvNormAct, dropout, scaled, score
 from lumbar_jax.models.review.network import Network
@@ -122,7 +123,7 @@ class TransUNet(Network):
     x = bridge(x, train)
     for i, channels in enumerate(DECODER):
       x = enlarge(x, 2, align_corners=True)
-      x = jnp.concatenate([maps.pop(), x], axis=-1) if maps else x
+      x = join_channels([maps.pop(), x]) if maps else x
       width = scaled(channels, self.width)
       x = block(width, style, name=f"decoder_{len(DECODER) - i}")(x, train)
     return Outputs(score(self.num_classes, style, name="classify")(x), x)

@@ -4,6 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from lumbar_jax.models.joining import join_channels
 from lumbar_jax.models.layers import LayerStyle
 from lumbar_jax.models.review.hybrid_resnet import HybridResNet
 from lumbar_jax.models.review.layers import (
@@ -97,7 +98,7 @@ class OfficialTransUNet(Network):
     block = self._maybe_remat(DoubleConv)
     for i, channels in enumerate(DECODER):
       x = enlarge(x, 2, align_corners=True)
-      x = jnp.concatenate([x, maps.pop()], axis=-1) if maps else x
+      x = join_channels([x, maps.pop()]) if maps else x
       layer = block(
         scaled(channels, self.width),
         style,

@@ -8,6 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from lumbar_jax.models.joining import join_channels
 from lumbar_jax.models.layers import LayerStyle
 from lumbar_jax.models.review.layers import ConvNormAct, scaled, score
 from lumbar_jax.models.review.network import Network
@@ -75,6 +76,6 @@ class BilinearUNet(Network):
     for level in range(len(DECODER), 0, -1):
       skip = skips[level - 1]
       x = pad_as(enlarge(x, 2, align_corners=True), skip)
-      x = jnp.concatenate([skip, x], axis=-1)
+      x = join_channels([skip, x])
       x = self._block(DECODER[level - 1], f"decoder_{level}")(x, train)
     return Outputs(score(self.num_classes, self.style, name="classify")(x), x)
