@@ -19,19 +19,15 @@ else run meanwhile: each record says how many processes wanted a core.
 """
 
 from lumbar_jax import config as config_lib
-from lumbar_jax.errors import InputError
+from lumbar_jax.variants import pick_variant
 
 
 def get_config(variant="cpu"):
   variants = {"cpu": _cpu, "gpu": _gpu, "quick": _quick}
-  if variant not in variants:
-    raise InputError(
-      f"configs/benchmark.py has no variant {variant!r}",
-      f"there are {', '.join(variants)}",
-    )
+  change = pick_variant(variants, variant, __file__)
   config = config_lib.default()
   config.mode = "benchmark"
-  variants[variant](config)
+  change(config)
   return config
 
 

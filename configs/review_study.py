@@ -23,7 +23,7 @@ sets test patients aside.
 import importlib.util
 from pathlib import Path
 
-from lumbar_jax.errors import InputError
+from lumbar_jax.variants import pick_variant
 
 NETWORKS = (
   *("U-Net", "AttentionU-Net", "ResUNet++", "TransUNet", "MiniSeg", "PSPNet"),
@@ -33,11 +33,7 @@ NETWORKS = (
 
 def get_config(variant="full"):
   variants = {"full": _full, "tiny": _tiny, "phantom": _phantom}
-  if variant not in variants:
-    raise InputError(
-      f"configs/review_study.py has no variant {variant!r}",
-      f"there are {', '.join(variants)}",
-    )
+  change = pick_variant(variants, variant, __file__)
   config = _review().get_config()
   config.mode = "study"
   config.study.update(
@@ -49,7 +45,7 @@ def get_config(variant="full"):
     labelling="MAP",
   )
   config.evaluation.surface_tolerance_mm = 0.0
-  variants[variant](config)
+  change(config)
   return config
 
 

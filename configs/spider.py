@@ -15,25 +15,27 @@ of it. Both are evaluated on the scanner's grid.
 """
 
 from lumbar_jax import config as config_lib
-from lumbar_jax.errors import InputError
+from lumbar_jax.variants import pick_variant
 
 
 def get_config(variant="narrow"):
-  if variant not in ("narrow", "full"):
-    raise InputError(
-      f"configs/spider.py has no variant {variant!r}", "narrow or full"
-    )
+  change = pick_variant({"narrow": _narrow, "full": _full}, variant, __file__)
   config = config_lib.default()
   config.data.update(scheme="spider", channels=("T2w",), registration="none")
   config.augmentation.update(rotation_deg=10.0, zoom=(0.85, 1.15), shift=0.05)
   config.model.update(name="U1", batchnorm_momentum=0.9)
   config.training.update(optimizer="adam", learning_rate=1e-3)
-  if variant == "full":
-    config.training.update(num_epochs=30, batch_size=16, dtype="bfloat16")
-    return config
+  change(config)
+  return config
+
+
+def _full(config):
+  config.training.update(num_epochs=30, batch_size=16, dtype="bfloat16")
+
+
+def _narrow(config):
   config.data.update(spacing_mm=0.9375, patch_size=320, patch_stride=320)
   config.model.update(width=16)
   config.training.update(num_epochs=6, batch_size=4)
   config.training.update(checkpoint_every_steps=40)
   config.evaluation.batch_size = 4
-  return config

@@ -23,19 +23,15 @@ the demo's phantom at 3 mm.
 """
 
 from lumbar_jax import config as config_lib
-from lumbar_jax.errors import InputError
+from lumbar_jax.variants import pick_variant
 
 
 def get_config(variant="full"):
   variants = {"full": _full, "tiny": _tiny, "phantom": _phantom}
-  if variant not in variants:
-    raise InputError(
-      f"configs/study.py has no variant {variant!r}",
-      f"there are {', '.join(variants)}",
-    )
+  change = pick_variant(variants, variant, __file__)
   config = config_lib.default()
   config.mode = "study"
-  variants[variant](config)
+  change(config)
   return config
 
 

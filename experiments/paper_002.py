@@ -12,6 +12,7 @@ figures/figure19.png (curves). Needs nothing but what evaluation counted;
 each network, for its peak of memory.
 """
 
+import functools
 import sys
 from pathlib import Path
 
@@ -65,8 +66,8 @@ def tables(run: Run, labelling: str) -> str:
   return "\n".join(texts)
 
 
-def costs(run: Run, *, memory: bool) -> str:
-  """Writes Table 3 of a folder's networks and returns it as text.
+def costs(run: Run, *, memory: bool) -> None:
+  """Writes and prints Table 3 of a folder's networks.
 
   Args:
     run: a study, or one network's run.
@@ -77,18 +78,15 @@ def costs(run: Run, *, memory: bool) -> str:
   names = (config.model.name,)
   if config.mode == "study":
     names = tuple(config.study.networks)
-  found = []
-  for name in names:
-    classes, width = run.scheme.num_classes, config.model.width
-    net = models.build(name, classes, size, width=width)
-    found.append(review_costs.costs(name, net, image, memory=memory))
-  review_costs.write_table3(run.folder / "tables" / "table3.csv", found)
-  title = (
-    f"Table 3: {size} x {size} x {image[2]}, {run.scheme.num_classes} classes, "
-    f"width {config.model.width} (printed: 880 x 880 x 1, 20, 64)"
+  classes, width = run.scheme.num_classes, config.model.width
+  print(
+    f"Table 3: {size} x {size} x {image[2]}, {classes} classes, width {width} "
+    "(printed: 880 x 880 x 1, 20, 64)\n"
   )
-  lines = [title, "", review_costs.heading(), *map(review_costs.line_of, found)]
-  return "\n".join(lines) + "\n"
+  nets = ((n, models.build(n, classes, size, width=width)) for n in names)
+  show = functools.partial(print, flush=True)
+  found = review_costs.count_all(nets, image, show, memory=memory)
+  review_costs.write_table3(run.folder / "tables" / "table3.csv", found)
 
 
 def figures(run: Run, *, pictures: bool) -> list[Path]:
@@ -126,8 +124,8 @@ def main(argv: list[str]) -> None:
   try:
     run = load_run(_WORKDIR.value)
     print(tables(run, _LABELLING.value))
-    print(costs(run, memory=_MEMORY.value))
-    print(f"Written: {run.folder / 'tables'}/table1.*, table2.*, table3.csv")
+    costs(run, memory=_MEMORY.value)
+    print(f"\nWritten: {run.folder / 'tables'}/table1.*, table2.*, table3.csv")
     for path in figures(run, pictures=_PICTURES.value):
       print(f"Written: {path}")
   except InputError as error:

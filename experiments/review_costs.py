@@ -9,6 +9,7 @@ rule, and where the printed table differs: `lumbar_jax/reports/review_costs.py`.
 experiments/paper_002.py prints the same of your own study's networks.
 """
 
+import functools
 import re
 import sys
 from pathlib import Path
@@ -32,16 +33,15 @@ CLASSES = 20
 def main(argv: list[str]) -> None:
   if len(argv) > 1:
     raise app.UsageError(f"unexpected argument {argv[1]!r}")
-  size, found = _SIZE.value, []
-  print(review_costs.heading(), flush=True)
-  for name in review_costs.PRINTED:
-    if re.search(_ONLY.value, name):
-      net = models.build(name, CLASSES, size)
-      image = (size, size, 1)
-      found.append(review_costs.costs(name, net, image, memory=_MEMORY.value))
-      print(review_costs.line_of(found[-1]), flush=True)
-  if not found:
+  size = _SIZE.value
+  names = [n for n in review_costs.PRINTED if re.search(_ONLY.value, n)]
+  if not names:
     sys.exit(f"no network matches --only={_ONLY.value}")
+  nets = ((n, models.build(n, CLASSES, size)) for n in names)
+  show = functools.partial(print, flush=True)
+  found = review_costs.count_all(
+    nets, (size, size, 1), show, memory=_MEMORY.value
+  )
   if _CSV.value:
     review_costs.write_table3(Path(_CSV.value), found)
 

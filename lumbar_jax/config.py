@@ -137,7 +137,7 @@ def _evaluation() -> dict[str, Any]:
   return dict(
     batch_size=8,  # patches in one forward pass
     # Slices in one pass instead of overlapping patches: less than half of the
-    # time for 512 x 512; other scores, see experiments/results/whole_slice.md.
+    # time for 512 x 512; other scores, see experiments/results/speed_cpu.md.
     whole_slice=False,
     num_bootstrap=2000,  # resamples of the patients behind an interval
     # Of the normalised surface Dice; 0: no surface is measured at all, which

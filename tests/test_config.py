@@ -352,3 +352,12 @@ def test_an_unknown_field_on_the_command_line_names_the_nearest(tmp_path):
   wrong = run("--config.training.batch_sise=12")
   assert wrong.returncode != 0
   assert 'Did you mean "batch_size"' in wrong.stderr
+
+
+@pytest.mark.parametrize(
+  "name", ["benchmark", "review_study", "spider", "study"]
+)
+def test_an_unknown_variant_is_answered_with_those_there_are(name):
+  module = _import(ROOT / "configs" / f"{name}.py")
+  with pytest.raises(InputError, match=rf"configs/{name}.py has no .*'fulll'"):
+    module.get_config("fulll")

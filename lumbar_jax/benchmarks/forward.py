@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from lumbar_jax.benchmarks import records, subjects
-from lumbar_jax.benchmarks.cases import Case
+from lumbar_jax.benchmarks.cases import Case, of_networks
 from lumbar_jax.benchmarks.records import Record
 from lumbar_jax.benchmarks.timing import Work, compare
 from lumbar_jax.evaluation.scorers import make_scorer
@@ -16,16 +16,12 @@ from lumbar_jax.runs import Run
 
 
 def cases(config: Any) -> Iterator[Case]:
-  """Yields a case for each network, type and batch size."""
+  """Returns a case for each network, type and batch size."""
   chosen = config.benchmark
-  for name in subjects.names(config):
-    for dtype in chosen.dtypes:
-      for batch in chosen.forward_batches:
-        yield Case(
-          f"forward/{name}/{dtype}/batch{batch}",
-          measure,
-          dict(name=name, dtype=dtype, batch=batch),
-        )
+  return of_networks(
+    *("forward", measure, subjects.names(config)),
+    *(chosen.dtypes, chosen.forward_batches),
+  )
 
 
 def our_way(run: Run, variables: Any, images: np.ndarray) -> Work:

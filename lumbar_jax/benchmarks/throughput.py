@@ -16,7 +16,7 @@ import jax
 import numpy as np
 
 from lumbar_jax.benchmarks import records, subjects
-from lumbar_jax.benchmarks.cases import Case
+from lumbar_jax.benchmarks.cases import Case, of_networks
 from lumbar_jax.benchmarks.records import Record
 from lumbar_jax.benchmarks.timing import summary
 from lumbar_jax.benchmarks.train_step import fresh_state
@@ -32,16 +32,12 @@ PEER = "the step alone"
 
 
 def cases(config: Any) -> Iterator[Case]:
-  """Yields a case for each network, type and batch size."""
+  """Returns a case for each network, type and batch size."""
   chosen = config.benchmark
-  for name in chosen.train_networks:
-    for dtype in chosen.dtypes:
-      for batch in chosen.train_batches:
-        yield Case(
-          f"throughput/{name}/{dtype}/batch{batch}",
-          measure,
-          dict(name=name, dtype=dtype, batch=batch),
-        )
+  return of_networks(
+    *("throughput", measure, chosen.train_networks),
+    *(chosen.dtypes, chosen.train_batches),
+  )
 
 
 def _source(run: Run, scratch: Path, num_patches: int) -> PatchSource:

@@ -10,7 +10,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from lumbar_jax.benchmarks import records, subjects
-from lumbar_jax.benchmarks.cases import Case
+from lumbar_jax.benchmarks.cases import Case, of_networks
 from lumbar_jax.benchmarks.records import Record
 from lumbar_jax.benchmarks.timing import Work, compare
 from lumbar_jax.runs import Run
@@ -24,16 +24,12 @@ PASSES = 3  # backward costs twice as much as forward
 
 
 def cases(config: Any) -> Iterator[Case]:
-  """Yields a case for each network, type and batch size."""
+  """Returns a case for each network, type and batch size."""
   chosen = config.benchmark
-  for name in chosen.train_networks:
-    for dtype in chosen.dtypes:
-      for batch in chosen.train_batches:
-        yield Case(
-          f"train_step/{name}/{dtype}/batch{batch}",
-          measure,
-          dict(name=name, dtype=dtype, batch=batch),
-        )
+  return of_networks(
+    *("train_step", measure, chosen.train_networks),
+    *(chosen.dtypes, chosen.train_batches),
+  )
 
 
 def engine(run: Run, batch: int) -> Engine:

@@ -20,7 +20,7 @@ import contextlib
 import dataclasses
 import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from unittest import mock
 
@@ -187,10 +187,28 @@ def costs(
   )
 
 
-def heading() -> str:
-  """Returns the table's first two lines."""
+def count_all(
+  networks: Iterable[tuple[str, nn.Module]],
+  image: tuple[int, int, int],
+  show: Callable[[str], None],
+  *,
+  memory: bool,
+) -> list[Costs]:
+  """Counts the table's networks, showing each line when it is there.
+
+  Args:
+    networks: (name, network).
+    image: (h, w, c).
+    show: takes lines of text, the heading's first.
+    memory: see `costs`; minutes a network.
+  """
   dashes = "|---" + "|---:" * (len(TITLES) - 1) + "|"
-  return f"| {' | '.join(TITLES.values())} |\n{dashes}"
+  show(f"| {' | '.join(TITLES.values())} |\n{dashes}")
+  found = []
+  for name, net in networks:
+    found.append(costs(name, net, image, memory=memory))
+    show(line_of(found[-1]))
+  return found
 
 
 def line_of(found: Costs) -> str:

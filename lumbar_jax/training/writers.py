@@ -51,9 +51,9 @@ class MetricWriter:
     if not self._silent:
       write_text(self._path, "".join(map(_to_line, self._lines)))
     if self._board is not None:
-      there = {k: v for k, v in scalars.items() if not math.isnan(v)}
-      for name, value in there.items():  # absent classes have none
-        self._board.add_scalar(name.replace(" ", "_"), value, epoch)
+      for name, value in scalars.items():
+        if not math.isnan(value):  # as an absent class is
+          self._board.add_scalar(name.replace(" ", "_"), value, epoch)
 
   def close(self) -> None:
     """Flushes TensorBoard."""
