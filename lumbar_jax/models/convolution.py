@@ -1,14 +1,14 @@
 """Convolutions in the form that XLA's CPU backend runs fastest.
 
 They give the numbers of `lax.conv_general_dilated`, to float32 rounding. A 1 x
-1 convolution is a matrix product, which is two to ten times as quick; 3 x 3 and
-5 x 5 convolutions of many channels, and their gradients, are done by
-`winograd`. The gradient of another kernel is a convolution whose window is a
-whole image, which XLA's CPU backend does badly, the worse the larger the batch.
-Here it is the same sum taken band by band of rows: a band of the image times
-the output's gradient as each tap sees it, side by side. A band is small enough
-for a core's cache. Accelerators keep the plain form, and so do kernels'
-gradients on a mesh of several devices, over which the batch is split.
+1 convolution is a matrix product, which is two to ten times as quick; 3 x 3
+convolutions of many channels, and their gradients, are done by `winograd`. The
+gradient of another kernel is a convolution whose window is a whole image, which
+XLA's CPU backend does badly, the worse the larger the batch. Here it is the
+same sum taken band by band of rows: a band of the image times the output's
+gradient as each tap sees it, side by side. A band is small enough for a core's
+cache. Accelerators keep the plain form, and so do kernels' gradients on a mesh
+of several devices, over which the batch is split.
 """
 
 import functools
