@@ -4,6 +4,7 @@ The files in `configs/` start from `default()` and change what their experiment
 needs. A field that no code reads is a bug; a test looks for one.
 """
 
+import ast
 from typing import Any
 
 import ml_collections
@@ -242,13 +243,17 @@ def flatten(config, prefix: str = "") -> dict[str, Any]:
 
 
 def quote_lists(argument: str) -> str:
-  """Returns --config.FIELD=a,b=c as --config.FIELD=('a', 'b=c').
+  """Returns --config.FIELD=a,b=c+ as --config.FIELD=('a', 'b=c+').
 
-  ml_collections reads a value as Python, and stumbles over an unquoted "=".
+  ml_collections reads a value as Python, and stumbles over what is none.
   """
   flag, _, value = argument.partition("=")
   plain = not any(mark in value for mark in "'\"([{")
-  if flag.startswith("--config.") and plain and "," in value and "=" in value:
+  if not (flag.startswith("--config.") and plain and "," in value):
+    return argument
+  try:
+    ast.parse(value, mode="eval")
+  except SyntaxError:
     return f"{flag}={tuple(part.strip() for part in value.split(','))!r}"
   return argument
 

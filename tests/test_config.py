@@ -149,6 +149,7 @@ def test_a_flag_with_commas_gives_several_values(monkeypatch):
     "--config.ensemble.members=runs/u1, runs/umd",
     "--config.data.channels=T2w",
     "--config.study.ensembles=E4,MINE=U1+UMD",
+    "--config.benchmark.networks=U-Net,DeepLabv3+,U1",
   ]
   given = [config_lib.quote_lists(argument) for argument in given]
   monkeypatch.setattr(sys, "argv", given)  # it looks for its fields there
@@ -160,12 +161,14 @@ def test_a_flag_with_commas_gives_several_values(monkeypatch):
   assert config.ensemble.members == ("runs/u1", "runs/umd")
   assert config.data.channels == ("T2w",)
   assert config.study.ensembles == ("E4", "MINE=U1+UMD")
+  assert config.benchmark.networks == ("U-Net", "DeepLabv3+", "U1")
 
 
 @pytest.mark.parametrize(
   "argument",
   [
     "--config.study.networks=U1,UMD",  # ml_collections takes it
+    "--config.augmentation.zoom=0.9,1.1",
     "--config.study.ensembles=MINE=U1+UMD",
     "--config.study.ensembles=('E4', 'MINE=U1+UMD')",
     "--config=configs/midas.py:a=b,c",
