@@ -200,7 +200,7 @@ def count_all(
     networks: (name, network).
     image: (h, w, c).
     show: takes lines of text, the heading's first.
-    memory: see `costs`; minutes a network.
+    memory: see `costs`.
   """
   dashes = "|---" + "|---:" * (len(TITLES) - 1) + "|"
   show(f"| {' | '.join(TITLES.values())} |\n{dashes}")
