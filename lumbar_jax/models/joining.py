@@ -13,7 +13,8 @@ def join_channels(maps: Sequence[jax.Array]) -> jax.Array:
   XLA's CPU backend copies a concatenation pixel by pixel on one core. There it
   is the sum of the maps, each with zeros where the others will be, which
   vectorises and fuses with what comes next: the same numbers, two to four times
-  as quick on maps of 128 x 128 and more (see `experiments/results`).
+  as quick on maps of 128 x 128 and more (see `experiments/results`). DenseNet's
+chains of many small maps are left to `jnp.concatenate`.
 
   Args:
     maps: each [... c_i], of one type.

@@ -2,8 +2,8 @@
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 
-from lumbar_jax.models.joining import join_channels
 from lumbar_jax.models.layers import LayerStyle, batch_norm
 from lumbar_jax.models.review.layers import conv, scaled
 from lumbar_jax.models.review.resizing import avg_pool, max_pool
@@ -48,7 +48,7 @@ class DenseBlock(nn.Module):
       y = layer(self.growth, self.style, self.dilation, name=f"denselayer{i}")(
         x, train
       )
-      x = join_channels([x, y])
+      x = jnp.concatenate([x, y], axis=-1)
     return x
 
 
