@@ -14,7 +14,7 @@ def join_channels(maps: Sequence[jax.Array]) -> jax.Array:
   is the sum of the maps, each with zeros where the others will be, which
   vectorises and fuses with what comes next: the same numbers, two to four times
   as quick on maps of 128 x 128 and more (see `experiments/results`). DenseNet's
-chains of many small maps are left to `jnp.concatenate`.
+  chains of many small maps are left to `jnp.concatenate`.
 
   Args:
     maps: each [... c_i], of one type.
