@@ -1,14 +1,16 @@
 """Convolutions in the form that XLA's CPU backend runs fastest.
 
 They give the numbers of `lax.conv_general_dilated`, to float32 rounding. A 1 x
-1 convolution is a matrix product, which is two to ten times as quick; 3 x 3
-convolutions of many channels, and their gradients, are done by `winograd`. The
-gradient of another kernel is a convolution whose window is a whole image, which
-XLA's CPU backend does badly, the worse the larger the batch. Here it is the
-same sum taken band by band of rows: a band of the image times the output's
+1 convolution is a matrix product, which is two to ten times as quick; 3 x 3 and
+5 x 5 ones of many channels, and their gradients, are filtered: on large images
+by rows (`row_filtering`), on small ones by tiles (`winograd`).
+
+The gradient of another kernel is a convolution whose window is a whole image,
+which XLA's CPU backend does badly, the worse the larger the batch. Here it is
+the same sum taken band by band of rows: a band of the image times the output's
 gradient as each tap sees it, side by side. A band is small enough for a core's
-cache. Accelerators keep the plain form, and so do kernels' gradients on a mesh
-of several devices, over which the batch is split.
+cache. Accelerators keep the plain form, and so do these gradients on a mesh of
+several devices, over which the batch is split.
 """
 
 import functools
@@ -18,20 +20,21 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from lumbar_jax.models.winograd import (
-  winograd_conv,
-  winograd_image_gradient,
-  winograd_kernel_gradient,
+from lumbar_jax.models.row_filtering import (
+  row_filtered_conv,
+  row_filtered_kernel_gradient,
 )
+from lumbar_jax.models.winograd import winograd_conv, winograd_image_gradient
 
 BAND_PIXELS = 1024  # of which the unfolded band and its gradient fit a cache
 # For bands to be worth their while: measured, see `experiments/results`.
 LEAST_PIXELS = 4096  # of an image
 LEAST_BATCH_PIXELS = 16384  # of a batch
 LEAST_CHANNELS = 16
-# For Winograd's filtering to be: likewise.
-FILTERED_CHANNELS = 32  # in and out
+# For filtering to be: likewise.
+FILTERED_CHANNELS = {3: 32, 5: 16}  # in and out, of a window's rows
 FILTERED_PRODUCTS = 2**23  # of pixels, channels in and channels out
+ROWS_PIXELS = 16384  # of an image, from which 3 x 3 goes by rows, not by tiles
 
 
 def conv_general_dilated(
@@ -131,18 +134,21 @@ def _plain(pads, x: jax.Array, kernel: jax.Array) -> jax.Array:
   )
 
 
-def _filters_quickly(pads, x: jax.Array, kernel: jax.Array) -> bool:
-  """Whether Winograd's form is the quicker one: measured."""
+def _filter(pads, x: jax.Array, kernel: jax.Array) -> str | None:
+  """Returns what is quicker than the plain form: "rows", "tiles" or nothing."""
   b, h, w, c = x.shape
-  m = kernel.shape[-1]
-  return (
+  high, wide, _, m = kernel.shape
+  worthwhile = (
     x.dtype == jnp.float32
-    and kernel.shape[:2] == (3, 3)
-    and pads == ((1, 1), (1, 1))
-    and h % 2 == w % 2 == 0
-    and min(c, m) >= FILTERED_CHANNELS
+    and high == wide
+    and high in FILTERED_CHANNELS
+    and pads == ((high // 2, high // 2),) * 2
+    and min(c, m) >= FILTERED_CHANNELS[high]
     and b * h * w * c * m >= FILTERED_PRODUCTS
   )
+  if worthwhile and (high == 5 or h * w >= ROWS_PIXELS):
+    return "rows"
+  return "tiles" if worthwhile and h % 2 == w % 2 == 0 else None
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -154,9 +160,13 @@ def same_conv(pads, x: jax.Array, kernel: jax.Array) -> jax.Array:
     x: [b h w c].
     kernel: [rows columns c m].
   """
-  if _filters_quickly(pads, x, kernel):
-    return winograd_conv(x, kernel)
-  return _plain(pads, x, kernel)
+  match _filter(pads, x, kernel):
+    case "rows":
+      return row_filtered_conv(x, kernel)
+    case "tiles":
+      return winograd_conv(x, kernel)
+    case _:
+      return _plain(pads, x, kernel)
 
 
 def _forward(pads, x, kernel):
@@ -174,17 +184,22 @@ def _backward(pads, saved, gradient):
 
 
 def _image_gradient(pads, x, kernel, gradient):
-  if _filters_quickly(pads, x, kernel):
-    return winograd_image_gradient(gradient, kernel)
-  return jax.vjp(lambda x: _plain(pads, x, kernel), x)[1](gradient)[0]
+  match _filter(pads, x, kernel):
+    case "rows":  # the same filter, the taps turned round
+      turned = kernel[::-1, ::-1].swapaxes(2, 3)
+      return row_filtered_conv(gradient, turned)
+    case "tiles":
+      return winograd_image_gradient(gradient, kernel)
+    case _:
+      return jax.vjp(lambda x: _plain(pads, x, kernel), x)[1](gradient)[0]
 
 
 def _kernel_gradient(pads, x, kernel, gradient):
-  if jax.device_count() == 1:
-    if _filters_quickly(pads, x, kernel):
-      return winograd_kernel_gradient(x, gradient)
-    if _worthwhile(x.shape):
-      return banded_kernel_gradient(pads, x, gradient, kernel.shape[:2])
+  window = kernel.shape[:2]
+  if _filter(pads, x, kernel):
+    return row_filtered_kernel_gradient(x, gradient, window)
+  if jax.device_count() == 1 and _worthwhile(x.shape):
+    return banded_kernel_gradient(pads, x, gradient, window)
   return jax.vjp(lambda k: _plain(pads, x, k), kernel)[1](gradient)[0]
 
 

@@ -58,6 +58,7 @@ LAYERS = {
   "upsample": _upsample,
   "pointwise_conv": _pointwise_conv,
   "transposed_conv": _transposed_conv,
+  "row_filtered_conv": _same_conv,
   "unfolded_conv": _same_conv,
   "upsampling_conv": _upsampling_conv,
   "winograd_conv": _same_conv,
