@@ -1,12 +1,13 @@
 """A tiny training and prediction that one process does, or several together.
 
-python tests/distributed_job.py FOLDER HOST:PORT NUM_PROCESSES PROCESS_ID
+python tests/distributed_job.py FOLDER HOST:PORT NUM_PROCESSES PROCESS_ID ENDING
 """
 
 import json
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import jax
@@ -30,6 +31,12 @@ from lumbar_jax.training.optimizers import make_optimizer
 SCHEME = anatomy.SPIDER
 SIZE, BATCH, EPOCHS, STEPS = 16, 4, 2, 5  # 22 training patches: 2 are left over
 STUDIES = 5
+# {name: (which process, -1 the last, the signal that it gets)}
+ENDINGS = {
+  "killed": (-1, signal.SIGKILL),
+  "headless": (0, signal.SIGKILL),
+  "told": (-1, signal.SIGTERM),
+}
 
 
 class Small(nn.Module):
@@ -106,24 +113,42 @@ def predict(folder: Path) -> tuple[dict[str, str], list[str]]:
   return {result.name: result.status for result in results}, own
 
 
-def main(folder: Path, coordinator: str, count: int, index: int) -> None:
-  """Does it all, and is killed at the end if it is the last process."""
+def end(folder: Path, ending: str) -> None:
+  """Trains, and gives one process a signal in the second epoch."""
+  which, sign = ENDINGS[ending]
+  victim = which % distributed.count()
+  for number, _ in enumerate(trainer(folder / ending).steps()):
+    if number == STEPS + 3 and distributed.index() == victim:
+      os.kill(os.getpid(), sign)
+    if number >= STEPS + 3:
+      time.sleep(1.5)  # word of it takes longer than such a step
+
+
+def main(
+  folder: Path, coordinator: str, count: int, index: int, ending: str
+) -> None:
+  """Does it all if it is to be killed at the end, else only the ending."""
   with distributed.joined(coordinator, count, index):
-    trainer(folder / "whole").run()
-    trainer(folder / "begun").run()
-    status, own = predict(folder)
-    again, _ = predict(folder)
-    gathered = distributed.gather(np.arange(index + 1))
-    found = {"status": status, "again": again, "own": own}
-    found["gathered"] = [value.tolist() for value in gathered]
-    (folder / f"found_{index}.json").write_text(json.dumps(found))
-    for number, _ in enumerate(trainer(folder / "killed").steps()):
-      if number == STEPS + 4 and index == count - 1:  # in the second epoch
-        os.kill(os.getpid(), signal.SIGKILL)
+    if ending == "killed":
+      work(folder, index)
+    end(folder, ending)
+
+
+def work(folder: Path, index: int) -> None:
+  """Trains, predicts and writes what was found."""
+  trainer(folder / "whole").run()
+  trainer(folder / "begun").run()
+  status, own = predict(folder)
+  again, _ = predict(folder)
+  gathered = distributed.gather(np.arange(index + 1))
+  found = {"status": status, "again": again, "own": own}
+  found["gathered"] = [value.tolist() for value in gathered]
+  (folder / f"found_{index}.json").write_text(json.dumps(found))
 
 
 if __name__ == "__main__":
   jax.config.update("jax_platforms", "cpu")
   jax.config.update("jax_disable_most_optimizations", True)
   flags.FLAGS.mark_as_parsed()  # grain asks for absl's flags
-  main(Path(sys.argv[1]), sys.argv[2], *map(int, sys.argv[3:]))
+  folder, coordinator, count, index, ending = sys.argv[1:]
+  main(Path(folder), coordinator, int(count), int(index), ending)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -13,7 +14,7 @@ import jax
 import numpy as np
 import pytest
 
-from lumbar_jax import distributed
+from lumbar_jax import distributed, stopping
 from lumbar_jax.training.writers import read_metrics
 
 COUNT = 2
@@ -26,20 +27,22 @@ def free_port() -> int:
     return found.getsockname()[1]
 
 
-def start(folder: Path) -> list[subprocess.Popen]:
-  """Starts the processes; each has one device."""
+def finish(folder: Path, ending: str) -> tuple[list[int], list[str]]:
+  """Runs processes of one device each; returns their codes and words."""
   environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
   environment["PYTHONPATH"] = str(SCRIPT.parents[1])
   place = f"127.0.0.1:{free_port()}"
-  return [
+  processes = [
     subprocess.Popen(
-      [sys.executable, SCRIPT, folder, place, str(COUNT), str(index)],
+      [sys.executable, SCRIPT, folder, place, str(COUNT), str(index), ending],
       env=environment,
       stderr=subprocess.PIPE,
       text=True,
     )
     for index in range(COUNT)
   ]
+  said = [process.communicate(timeout=500)[1] for process in processes]
+  return [process.returncode for process in processes], said
 
 
 def one(folder: Path, **options) -> job.FoldTrainer:
@@ -55,9 +58,7 @@ def together(tmp_path_factory):
   folder = tmp_path_factory.mktemp("together")
   job.write_images(folder / "images")
   one(folder / "begun", epochs=1)
-  processes = start(folder)
-  said = [process.communicate(timeout=500)[1] for process in processes]
-  return folder, [process.returncode for process in processes], said
+  return folder, *finish(folder, "killed")
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +106,25 @@ def test_a_lost_process_is_named_and_what_was_left_goes_on(together, alone):
   assert [line["epoch"] for line in lines] == [0]
   one(folder / "killed")
   _assert_same(folder / "killed", alone)
+
+
+def test_one_that_is_told_to_end_ends_all_at_the_same_step(tmp_path, alone):
+  codes, said = finish(tmp_path, "told")
+  assert codes == [stopping.STOPPED] * COUNT, said
+  words = [re.search(r"fold 0: stopped by SIGTERM.*", text) for text in said]
+  assert words[0] is not None
+  assert words[0].group() == words[1].group()
+  one(tmp_path / "told")
+  _assert_same(tmp_path / "told", alone)
+
+
+def test_a_lost_coordinator_ends_the_others(tmp_path, alone):
+  codes, said = finish(tmp_path, "headless")
+  assert codes[0] == -signal.SIGKILL
+  assert codes[1] not in (0, stopping.STOPPED), said
+  assert [line["epoch"] for line in read_metrics(tmp_path / "headless")] == [0]
+  one(tmp_path / "headless")
+  _assert_same(tmp_path / "headless", alone)
 
 
 def test_each_study_is_predicted_by_one_process(together):
