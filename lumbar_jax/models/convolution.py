@@ -35,6 +35,7 @@ LEAST_CHANNELS = 16
 FILTERED_CHANNELS = {3: 32, 5: 16}  # in and out, of a window's rows
 FILTERED_PRODUCTS = 2**23  # of pixels, channels in and channels out
 ROWS_PIXELS = 16384  # of an image, from which 3 x 3 goes by rows, not by tiles
+LEAST_FILTERED_CHANNELS = 8  # in and out, for a kernel's gradient
 
 
 def conv_general_dilated(
@@ -134,15 +135,23 @@ def _plain(pads, x: jax.Array, kernel: jax.Array) -> jax.Array:
   )
 
 
-def _filter(pads, x: jax.Array, kernel: jax.Array) -> str | None:
-  """Returns what is quicker than the plain form: "rows", "tiles" or nothing."""
-  b, h, w, c = x.shape
-  high, wide, _, m = kernel.shape
-  worthwhile = (
+def _filterable(pads, x: jax.Array, kernel: jax.Array) -> bool:
+  """Whether it is a float32 convolution of 3 x 3 or 5 x 5 taps."""
+  high, wide = kernel.shape[:2]
+  return (
     x.dtype == jnp.float32
     and high == wide
     and high in FILTERED_CHANNELS
     and pads == ((high // 2, high // 2),) * 2
+  )
+
+
+def _filter(pads, x: jax.Array, kernel: jax.Array) -> str | None:
+  """Returns what is quicker than the plain form: "rows", "tiles" or nothing."""
+  b, h, w, c = x.shape
+  high, m = kernel.shape[0], kernel.shape[-1]
+  worthwhile = (
+    _filterable(pads, x, kernel)
     and min(c, m) >= FILTERED_CHANNELS[high]
     and b * h * w * c * m >= FILTERED_PRODUCTS
   )
@@ -196,7 +205,8 @@ def _image_gradient(pads, x, kernel, gradient):
 
 def _kernel_gradient(pads, x, kernel, gradient):
   window = kernel.shape[:2]
-  if _filter(pads, x, kernel):
+  filters = min(x.shape[-1], kernel.shape[-1]) >= LEAST_FILTERED_CHANNELS
+  if filters and _filterable(pads, x, kernel):
     return row_filtered_kernel_gradient(x, gradient, window)
   if jax.device_count() == 1 and _worthwhile(x.shape):
     return banded_kernel_gradient(pads, x, gradient, window)
