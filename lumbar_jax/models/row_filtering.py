@@ -11,7 +11,7 @@ filter with the taps turned round; that of a kernel takes the transforms the
 other way about.
 
 The points of evaluation are those that round least, found by trying fractions:
-two to four times the plain form's rounding in float32.
+twice (n = 3) and four times (n = 5) the plain form's rounding in float32.
 """
 
 import functools
