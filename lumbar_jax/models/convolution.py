@@ -27,7 +27,8 @@ from lumbar_jax.models.row_filtering import (
 from lumbar_jax.models.winograd import winograd_conv, winograd_image_gradient
 
 BAND_PIXELS = 1024  # of which the unfolded band and its gradient fit a cache
-# For bands to be worth their while: measured, see `experiments/results`.
+# For a kernel's gradient to be worth a form of its own: measured, see
+# `experiments/results`.
 LEAST_PIXELS = 4096  # of an image
 LEAST_BATCH_PIXELS = 16384  # of a batch
 LEAST_CHANNELS = 16
@@ -35,7 +36,6 @@ LEAST_CHANNELS = 16
 FILTERED_CHANNELS = {3: 32, 5: 16}  # in and out, of a window's rows
 FILTERED_PRODUCTS = 2**23  # of pixels, channels in and channels out
 ROWS_PIXELS = 16384  # of an image, from which 3 x 3 goes by rows, not by tiles
-LEAST_FILTERED_CHANNELS = 8  # in and out, for a kernel's gradient
 
 
 def conv_general_dilated(
@@ -204,11 +204,13 @@ def _image_gradient(pads, x, kernel, gradient):
 
 
 def _kernel_gradient(pads, x, kernel, gradient):
-  window = kernel.shape[:2]
-  filters = min(x.shape[-1], kernel.shape[-1]) >= LEAST_FILTERED_CHANNELS
-  if filters and _filterable(pads, x, kernel):
+  window, large = kernel.shape[:2], _worthwhile(x.shape)
+  wide = kernel.shape[-1] >= LEAST_CHANNELS
+  if _filter(pads, x, kernel) or (
+    large and wide and _filterable(pads, x, kernel)
+  ):
     return row_filtered_kernel_gradient(x, gradient, window)
-  if jax.device_count() == 1 and _worthwhile(x.shape):
+  if large and jax.device_count() == 1:
     return banded_kernel_gradient(pads, x, gradient, window)
   return jax.vjp(lambda k: _plain(pads, x, k), kernel)[1](gradient)[0]
 
