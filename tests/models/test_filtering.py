@@ -103,13 +103,12 @@ def test_gradients_of_rows_are_those_of_the_plain_form(
 
 
 @pytest.mark.parametrize("band_bytes", [1, 3000, 2**30])
-def test_bands_change_no_number(monkeypatch, band_bytes):
+def test_any_number_of_bands_is_the_plain_convolution(monkeypatch, band_bytes):
   x, kernel = _random(2, 37, 6, 3), _random(5, 5, 3, 4, seed=1)
-  expected = row_filtered_conv(x, kernel)
-  jax.clear_caches()
+  jax.clear_caches()  # of another number of bands
   monkeypatch.setattr(row_filtering, "BAND_BYTES", band_bytes)
   found = row_filtered_conv(x, kernel)
-  np.testing.assert_allclose(found, expected, atol=1e-5)
+  np.testing.assert_allclose(found, _reference(x, kernel), atol=3e-5)
 
 
 @pytest.mark.parametrize(
