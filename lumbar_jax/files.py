@@ -74,6 +74,20 @@ def read_json(path: str | os.PathLike) -> Any:
   return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
+@contextlib.contextmanager
+def naming(path: str | os.PathLike) -> Iterator[None]:
+  """Gives the block's OSErrors a file's name, where they have none.
+
+  A call on an open file does not know what the file is called; the user has to.
+  """
+  try:
+    yield
+  except OSError as error:
+    if error.filename is None:
+      error.filename = os.fspath(path)
+    raise
+
+
 def find_files(folder: str | os.PathLike, pattern: str) -> list[Path]:
   """Returns the files below a folder whose names match, sorted.
 
@@ -99,5 +113,5 @@ def digest(*values: Any) -> str:
 
 def file_digest(path: str | os.PathLike) -> str:
   """Returns 16 hex digits of a file's content."""
-  with open(path, "rb") as file:
+  with naming(path), open(path, "rb") as file:
     return hashlib.file_digest(file, "sha256").hexdigest()[:16]

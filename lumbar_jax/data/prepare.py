@@ -28,6 +28,7 @@ from lumbar_jax.files import digest, file_digest
 from lumbar_jax.timing import stage
 
 VERSION = 2  # raise it when this code, or code it calls, changes its results
+_TWIN = {".hdr": ".img", ".img": ".hdr"}  # a header and its voxels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +49,7 @@ class PreparedStudy:
     native_shape: (H, W) of the reference channel.
     spacing_mm: native distance of neighbouring (slices, rows, columns).
     info: {"digest", "flags": [text], "paths": {channel or "mask": path},
+      "files": as from `file_digests`, of the channels that are used,
       "registration": {channel: record}, "training_spacing_mm"}.
   """
 
@@ -67,8 +69,57 @@ def _paths(study: Study, data_config) -> dict[str, str]:
   return paths | ({"mask": str(study.mask)} if study.mask else {})
 
 
-def _bundle(study: Study, data_config, key: str, arrays, info):
+def volume_files(path: str | os.PathLike) -> list[Path]:
+  """Returns all files that hold a volume: one, or a header and its voxels.
+
+  Args:
+    path: the volume; either file of a pair (`.hdr` and `.img`, in any case,
+      compressed or not).
+  """
+  path = Path(path)
+  gz = path.suffix if path.suffix.lower() == ".gz" else ""
+  stem, suffix = os.path.splitext(path.name.removesuffix(gz))
+  twin = _TWIN.get(suffix.lower())
+  if twin is None:
+    return [path]
+  twin = twin.upper() if suffix.isupper() else twin
+  other = path.with_name(stem + twin + gz)
+  if not other.is_file():  # another mixture of cases
+    wanted = other.name.lower()
+    others = [p for p in path.parent.iterdir() if p.name.lower() == wanted]
+    other = min(others, default=None)
+  both = [path, other] if other else [path]
+  return sorted(both, key=lambda p: p.name.lower())  # the header first
+
+
+def _content_digest(path: str) -> str:
+  """Returns 16 hex digits of all of a volume's bytes.
+
+  Raises:
+    InputError: no such file.
+  """
+  if not Path(path).is_file():
+    raise InputError("no such file", "check the path", path=path)
+  found = [file_digest(file) for file in volume_files(path)]
+  return found[0] if len(found) == 1 else digest(found)
+
+
+def file_digests(study: Study) -> dict[str, str]:
+  """Returns {channel or "mask": 16 hex digits of the content of its files}.
+
+  What two studies have in common is told by it, wherever the files lie and
+  whatever they are called.
+
+  Raises:
+    InputError: a file that is not there.
+  """
+  paths = dict(study.images) | ({"mask": study.mask} if study.mask else {})
+  return {name: _content_digest(str(path)) for name, path in paths.items()}
+
+
+def _bundle(study: Study, data_config, key: str, files, arrays, info):
   """Builds the PreparedStudy of arrays and info."""
+  paths = _paths(study, data_config)
   return PreparedStudy(
     name=study.name,
     patient=study.patient,
@@ -78,7 +129,7 @@ def _bundle(study: Study, data_config, key: str, arrays, info):
     native_mask=arrays.get("native_mask"),
     native_shape=tuple(info["native_shape"]),
     spacing_mm=tuple(info["spacing_mm"]),
-    info={**info, "digest": key, "paths": _paths(study, data_config)},
+    info={**info, "digest": key, "files": files, "paths": paths},
   )
 
 
@@ -91,12 +142,14 @@ def entry_digest(
   Raises:
     InputError: a missing channel or file.
   """
+  return _entry(study, data_config, scheme, mask_scheme)[0]
+
+
+def _entry(study: Study, data_config, scheme, mask_scheme):
+  """Returns (what `entry_digest` does, what `file_digests` does)."""
   check_channels(study, data_config.channels)
-  files = {}
-  for name, path in _paths(study, data_config).items():
-    if not Path(path).is_file():
-      raise InputError("no such file", "check the path", path=path)
-    files[name] = file_digest(path)
+  paths = _paths(study, data_config)
+  files = {name: _content_digest(path) for name, path in paths.items()}
   fields = ("registration", "registration_bound_mm", "normalisation")
   settings = {name: data_config[name] for name in (*fields, "spacing_mm")}
   settings["channels"] = list(data_config.channels)
@@ -105,7 +158,7 @@ def entry_digest(
   if study.mask is not None:
     table = mask_table(data_config, scheme, mask_scheme)
     settings["scheme"] = [scheme.names, sorted(table.items())]
-  return digest(VERSION, files, settings)
+  return digest(VERSION, files, settings), files
 
 
 def prepare_in_memory(
@@ -115,9 +168,10 @@ def prepare_in_memory(
 
   Args and errors as for `prepare_study`.
   """
-  key = entry_digest(study, data_config, scheme, mask_scheme)
+  with stage("read"):
+    key, files = _entry(study, data_config, scheme, mask_scheme)
   arrays, info = make_arrays(study, data_config, scheme, mask_scheme)
-  return _bundle(study, data_config, key, arrays, info)
+  return _bundle(study, data_config, key, files, arrays, info)
 
 
 def prepare_study(
@@ -143,12 +197,13 @@ def prepare_study(
     InputError: a missing channel, a file that cannot be used, a mask on
       another grid than the reference channel, an unknown label.
   """
-  key = entry_digest(study, data_config, scheme, mask_scheme)
+  with stage("read"):
+    key, files = _entry(study, data_config, scheme, mask_scheme)
   arrays, info = entries.fetch(
     Path(cache) / f"{study.name}-{key}",
     lambda: make_arrays(study, data_config, scheme, mask_scheme),
   )
-  return _bundle(study, data_config, key, arrays, info)
+  return _bundle(study, data_config, key, files, arrays, info)
 
 
 def prepare_studies(

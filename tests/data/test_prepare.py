@@ -14,6 +14,8 @@ from lumbar_jax import config as configs
 from lumbar_jax.anatomy import MIDAS12, SPIDER
 from lumbar_jax.data.pipeline import PatchSource
 from lumbar_jax.data.prepare import (
+  entry_digest,
+  file_digests,
   prepare_in_memory,
   prepare_studies,
   prepare_study,
@@ -26,6 +28,7 @@ from lumbar_jax.data.resampling import (
 from lumbar_jax.data.studies import Study
 from lumbar_jax.data.volumes import AXES
 from lumbar_jax.errors import InputError
+from lumbar_jax.files import file_digest
 
 SHAPE = (5, 40, 36)
 SPACING_MM = (4.0, 1.5, 1.25)
@@ -213,6 +216,51 @@ def test_changed_content_makes_a_new_entry(study, config, tmp_path):
   other = prepare_study(study, config, MIDAS12, cache, SPIDER)
   assert len(entries(cache)) == 3
   assert not np.array_equal(new.mask, other.mask)
+
+
+@pytest.mark.parametrize(
+  ("header", "voxels"),
+  [("x.hdr", "x.img"), ("X.HDR", "X.IMG"), ("x.hdr", "x.IMG")],
+)
+def test_both_files_of_a_pair_are_its_identity(
+  tmp_path, config, header, voxels
+):
+  config.channels = ("T2w",)
+  (tmp_path / "x.txt").write_text("no part of it")
+
+  def digests():
+    studies = [
+      Study("p", "", {"T2w": tmp_path / name}) for name in (header, voxels)
+    ]
+    found = {file_digests(study)["T2w"] for study in studies}
+    assert len(found) == 1  # whichever of the two is named
+    keys = {entry_digest(study, config, MIDAS12) for study in studies}
+    assert len(keys) == 1
+    return *found, *keys
+
+  (tmp_path / header).write_bytes(b"grid")
+  (tmp_path / voxels).write_bytes(b"one")
+  seen = [digests()]
+  (tmp_path / voxels).write_bytes(b"two")
+  seen.append(digests())
+  (tmp_path / header).write_bytes(b"other grid")
+  seen.append(digests())
+  assert len(set(seen)) == 3
+  (tmp_path / header).write_bytes(b"grid")
+  (tmp_path / voxels).write_bytes(b"one")
+  assert digests() == seen[0]
+
+
+def test_file_digests_are_of_the_content_not_the_name(study, tmp_path, config):
+  found = file_digests(study)
+  assert found.keys() == {"T1w", "T2w", "mask"}
+  assert found["T2w"] == file_digest(study.images["T2w"])
+  moved = tmp_path / "other.nii.gz"
+  moved.write_bytes(study.images["T2w"].read_bytes())
+  assert file_digests(Study("q", "", {"T2w": moved})) == {"T2w": found["T2w"]}
+  assert prepare_in_memory(study, config, MIDAS12).info["files"] == found
+  with pytest.raises(InputError, match=r"gone.nii: no such"):
+    file_digests(Study("q", "", {"T2w": tmp_path / "gone.nii"}))
 
 
 def truncate(folder):
