@@ -1,6 +1,7 @@
 """The one error a user is meant to read: what, where, and what to do."""
 
 import os
+from collections.abc import Collection
 
 
 class InputError(ValueError):
@@ -26,9 +27,34 @@ class InputError(ValueError):
       path: the file concerned, if there is one.
     """
     self.problem, self.remedy, self.path = problem, remedy, path
-    where = f"{os.fspath(path)}: " if path is not None else ""
+    where = f"{printable(path)}: " if path is not None else ""
     advice = f" {remedy.rstrip('.')}." if remedy else ""
-    super().__init__(f"{where}{problem.rstrip('.')}.{advice}")
+    super().__init__(_encodable(f"{where}{problem.rstrip('.')}.{advice}"))
+
+
+def printable(text: str | os.PathLike) -> str:
+  """Returns a text or path that can be written as UTF-8, in a single line.
+
+  A file's name may be any bytes; Python keeps those that are not UTF-8 as
+  surrogates, which no log, JSON file or table can take.
+  """
+  return "".join(
+    repr(c)[1:-1] if c < " " or c == "\x7f" else c
+    for c in _encodable(os.fspath(text))
+  )
+
+
+def _encodable(text: str) -> str:
+  return text.encode("utf-8", "backslashreplace").decode()
+
+
+def listed(
+  names: Collection[str], limit: int = 10, *, by_name: bool = True
+) -> str:
+  """Returns "a, b, c and 37 more", sorted by name unless told otherwise."""
+  shown = sorted(names)[:limit] if by_name else list(names)[:limit]
+  more = len(names) - len(shown)
+  return ", ".join(shown) + (f" and {more} more" if more else "")
 
 
 def explain(error: BaseException) -> tuple[str, int] | None:

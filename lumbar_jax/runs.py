@@ -153,7 +153,7 @@ def open_run(
     recorded = _from_plain(read_json(path), path)
     old, new = config_lib.shaping(recorded), config_lib.shaping(config)
     _check_same(_jsonable(old), _jsonable(new), path)
-    stored = anatomy.read_dseg_tsv(folder / "dseg.tsv")
+    stored = anatomy.read_dseg_tsv(folder / "dseg.tsv", recorded=True)
     if stored.names != scheme.names:
       raise InputError(
         f"this folder was begun with classes {', '.join(stored.names)}, not "
@@ -200,7 +200,7 @@ def load_run(folder: str | Path) -> Run:
     )
   config = _from_plain(read_json(path), path)
   name = config.data.scheme
-  stored = anatomy.read_dseg_tsv(folder / "dseg.tsv")
+  stored = anatomy.read_dseg_tsv(folder / "dseg.tsv", recorded=True)
   known = anatomy.SCHEMES.get(name)
   scheme = known if known and known.names == stored.names else stored
   if not known:  # a dseg.tsv of the user's: called after its own folder

@@ -182,7 +182,15 @@ def test_a_foreign_dseg_tsv(tmp_path):
     ("index\tname\n0\tBackground\nx\tDisc\n", "'x'"),
     ("index\tname\n0\tBackground\n1\tDisc\n1\tCanal\n", "once"),
     ("index\tname\n1\tDisc\n2\tCanal\n", "0 must be the background"),
-    ("index,name\n0,Background\n", "tab-separated"),
+    ("index name\n0 Background\n", "tab-separated"),
+    ("index\tname\n0\tBackground\n-1\tDisc\n", "row 3: index is '-1'"),
+    ("index\tname\n0\tBackground\n1\n", "row 3: it has no name"),
+    ("index\tname\n0\tB\n1\tDisc\n2\tdisc\n", "index 1 and index 2"),
+    ("index\tname\n0\tignore\n1\tDisc\n", "0 must be the background"),
+    ("index\tname\tcolor\n0\tB\tredd\n", "row 2: color is 'redd'"),
+    ("index\tname\tcolor\n0\tB\t#12345\n", "#12345"),
+    ("index\tname\tcolor\n0\tB\t255,0,0\n", "255,0,0"),
+    ("index\tname\tName\n0\tB\tb\n", "occurs 2 times"),
   ],
 )
 def test_a_bad_dseg_tsv_is_refused_with_its_path(tmp_path, text, message):
@@ -191,6 +199,33 @@ def test_a_bad_dseg_tsv_is_refused_with_its_path(tmp_path, text, message):
   with pytest.raises(InputError, match=message) as caught:
     anatomy.read_dseg_tsv(path)
   assert caught.value.path == path
+
+
+def test_columns_colours_and_numbers_as_people_write_them(tmp_path):
+  path = tmp_path / "dseg.tsv"
+  path.write_text(
+    "Index;NAME;Color;abbreviation\n0;Background;n/a;BG\n"
+    "1.0;Disc;E6194B;D\n2;Canal;#abc;C\n3;Sacrum;red;\n"
+  )
+  scheme, notes = anatomy.read_dseg_table(path)
+  assert scheme.names == ("Background", "Disc", "Canal", "Sacrum")
+  colors = [structure.color for structure in scheme.structures]
+  assert colors == ["#000000", "#e6194b", "#aabbcc", "#ff0000"]
+  assert scheme.indices == (0, 1, 2, 3)
+  assert "1.0" in " ".join(notes)
+
+
+def test_a_row_called_ignore_is_no_class(tmp_path):
+  path = tmp_path / "dseg.tsv"
+  path.write_text(
+    "index\tname\n0\tBackground\n9\tIgnore\n1\tDisc\n255\tignore\n"
+  )
+  scheme = anatomy.read_dseg_tsv(path)
+  assert scheme.names == ("Background", "Disc")
+  assert (scheme.indices, scheme.ignored) == ((0, 1), (9, 255))
+  assert SPIDER.lookup(scheme) == {0: 0, 1: 2, 9: IGNORE, 255: IGNORE}
+  recorded = anatomy.read_dseg_tsv(path, recorded=True)  # by an older run
+  assert recorded.names == ("Background", "Disc", "Ignore", "ignore")
 
 
 def test_load_scheme(tmp_path):

@@ -7,6 +7,7 @@ another by the structures' *names*, never by their numbers.
 
 from lumbar_jax.anatomy.files import (
   load_scheme,
+  read_dseg_table,
   read_dseg_tsv,
   write_dseg_tsv,
 )
@@ -44,6 +45,7 @@ __all__ = [
   "Structure",
   "load_scheme",
   "map_labels",
+  "read_dseg_table",
   "read_dseg_tsv",
   "scheme_from_names",
   "write_dseg_tsv",

@@ -1,56 +1,161 @@
 """Schemes as files: a BIDS `dseg.tsv`, or one of ours by its name."""
 
-import csv
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
-from lumbar_jax.anatomy.scheme import Scheme, Structure
+from lumbar_jax.anatomy.scheme import IGNORE_NAME, Scheme, Structure
 from lumbar_jax.anatomy.schemes import MIDAS12, SCHEMES
 from lumbar_jax.errors import InputError, did_you_mean
 from lumbar_jax.files import write_text
+from lumbar_jax.formats.tables import Table, read_table
+
+_COLUMNS = "a dseg.tsv has tab-separated columns index, name and optionally "
+_COLOR = re.compile(r"#?([0-9a-f]{3}|[0-9a-f]{6})", re.IGNORECASE)
 
 
-def read_dseg_tsv(path: str | Path) -> Scheme:
+def read_dseg_tsv(path: str | Path, *, recorded: bool = False) -> Scheme:
+  """Reads a BIDS `dseg.tsv`, as `read_dseg_table`."""
+  return read_dseg_table(path, recorded=recorded)[0]
+
+
+def read_dseg_table(
+  path: str | Path, *, recorded: bool = False
+) -> tuple[Scheme, tuple[str, ...]]:
   """Reads a BIDS `dseg.tsv` (columns index, name; color optional).
 
+  A row named `ignore` is no class: its number stands for pixels that count
+  nowhere. Other columns are not read.
+
+  Args:
+    path: the table.
+    recorded: whether a run wrote it: every row is one of its classes then,
+      whatever the name.
+
+  Returns:
+    The scheme, called after the file's folder, and notes on what was unusual.
+
   Raises:
-    InputError: a missing column, a number that is not whole or occurs twice,
-      or no row 0 (the background).
+    InputError: a missing column or name, a number that is not whole, a number
+      or name that occurs twice, a bad colour, or no row 0 (the background).
   """
   path = Path(path)
-  with open(path, newline="", encoding="utf-8") as file:
-    rows = list(csv.DictReader(file, delimiter="\t"))
-  missing = {"index", "name"} - set(rows[0] if rows else ())
-  if missing:
+  table = read_table(path)
+  columns = [_column(table, name) for name in ("index", "name")]
+  color = table.column("color") or table.column("colour")
+  entries = []
+  for number, row in table.rows:
+    cells = [row[column] for column in columns]
+    try:
+      index, name = _index(cells[0]), _name(cells[1])
+      shade = _color(row[color]) if color else ""
+    except InputError as error:
+      raise InputError(
+        f"row {number}: {error.problem}", error.remedy, path=path
+      ) from None
+    entries.append((index, name, shade))
+  entries.sort()
+  _check_numbers(entries, path)
+  ignored = ()
+  if not recorded:
+    _check_names(entries, path)
+    ignored = tuple(i for i, name, _ in entries if _ignores(name))
+  classes = [entry for entry in entries if entry[0] not in ignored]
+  palette = MIDAS12.structures
+  structures = tuple(
+    Structure(name, shade or palette[place % len(palette)].color)
+    for place, (_, name, shade) in enumerate(classes)
+  )
+  indices = tuple(index for index, _, _ in classes)
+  scheme = Scheme(path.parent.name, structures, indices, ignored)
+  written = [row[columns[0]] for _, row in table.rows]
+  odd = [cell for cell in written if not cell.isdecimal()]
+  notes = [f"index {', '.join(odd)} is taken as a whole number"] if odd else []
+  return scheme, (*table.notes, *notes)
+
+
+def _ignores(name: str) -> bool:
+  return name.casefold() == IGNORE_NAME
+
+
+def _column(table: Table, name: str) -> str:
+  found = table.column(name)
+  if found is None:
     raise InputError(
-      f"no column {sorted(missing)[0]!r}",
-      "a dseg.tsv has tab-separated columns index, name and optionally color",
-      path=path,
+      f"no column {name!r} among {', '.join(map(repr, table.header))}",
+      did_you_mean(name, table.header) + _COLUMNS + "color",
+      path=table.path,
     )
-  try:
-    indices = tuple(int(row["index"]) for row in rows)
-  except ValueError as error:
+  return found
+
+
+def _index(cell: str) -> int:
+  """Returns a whole number from 0; "3.0", as spreadsheets write, is one."""
+  if re.fullmatch(r"\+?\d{1,9}(\.0*)?", cell, re.ASCII):
+    return int(float(cell))
+  raise InputError(
+    f"index is {cell!r}", "column index takes whole numbers from 0"
+  )
+
+
+def _name(cell: str) -> str:
+  if cell.lower() in ("", "n/a"):
     raise InputError(
-      str(error), "column index takes whole numbers", path=path
-    ) from None
+      "it has no name", "name every structure, or take the row away"
+    )
+  return cell
+
+
+def _color(cell: str) -> str:
+  """Returns a colour as #rrggbb, or "" where the table gives none."""
+  if cell.lower() in ("", "n/a"):
+    return ""
+  match = _COLOR.fullmatch(cell)
+  digits = match[1].lower() if match else _named_color(cell)
+  if not digits:
+    raise InputError(
+      f"color is {cell!r}",
+      "give it in hexadecimal such as #ff8000, by a name of CSS such as "
+      "orange, or leave it empty",
+    )
+  return "#" + (digits if len(digits) == 6 else "".join(d * 2 for d in digits))
+
+
+def _named_color(name: str) -> str:
+  """Returns the six digits of a colour that CSS names, or ""."""
+  from matplotlib import colors  # slow to import
+
+  return colors.CSS4_COLORS.get(name.lower().replace(" ", ""), "")[1:].lower()
+
+
+def _check_numbers(entries: Sequence[tuple[int, str, str]], path: Path) -> None:
+  indices = [index for index, _, _ in entries]
   if len(set(indices)) < len(indices) or 0 not in indices:
     raise InputError(
-      f"column index is {list(indices)}",
+      f"column index is {indices}",
       "every number may occur once, and 0 must be the background (a row "
       "'0<tab>Background')",
       path=path,
     )
-  order = np.argsort(indices)
-  palette = MIDAS12.structures
-  structures = tuple(
-    Structure(
-      rows[i]["name"],
-      rows[i].get("color") or palette[place % len(palette)].color,
-    )
-    for place, i in enumerate(order)
-  )
-  return Scheme(path.parent.name, structures, tuple(sorted(indices)))
+
+
+def _check_names(entries: Sequence[tuple[int, str, str]], path: Path) -> None:
+  seen: dict[str, int] = {}
+  for index, name, _ in entries:
+    twin = seen.setdefault(name.casefold(), index)
+    if twin != index and not _ignores(name):
+      raise InputError(
+        f"index {twin} and index {index} are both called {name!r}",
+        "give each structure a name of its own (upper and lower case are the "
+        "same); config.data.remap takes several as one class",
+        path=path,
+      )
+    if index == 0 and _ignores(name):
+      raise InputError(
+        f"index 0 is called {name!r}",
+        "0 must be the background; give what is to be ignored another number",
+        path=path,
+      )
 
 
 def write_dseg_tsv(path: str | Path, scheme: Scheme) -> None:

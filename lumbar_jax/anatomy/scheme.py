@@ -32,12 +32,14 @@ class Scheme:
   """An ordered set of structures; class 0 is the background.
 
   `indices` are the numbers that stand for the structures in mask files, where
-  they differ from 0, 1, 2 ... (a foreign `dseg.tsv` may skip some).
+  they differ from 0, 1, 2 ... (a foreign `dseg.tsv` may skip some). `ignored`
+  are numbers in mask files that are no class: such pixels count nowhere.
   """
 
   name: str
   structures: tuple[Structure, ...]
   indices: tuple[int, ...] = ()
+  ignored: tuple[int, ...] = ()
 
   def __post_init__(self):
     if not self.indices:
@@ -90,7 +92,7 @@ class Scheme:
           did_you_mean(name, source.names)
           + f"its names are {', '.join(source.names)}",
         )
-    table = {}
+    table = dict.fromkeys(source.ignored, IGNORE)
     for number, name in zip(source.indices, source.names, strict=True):
       target = remap.get(name, name)
       if target == IGNORE_NAME:

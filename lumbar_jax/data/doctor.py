@@ -104,8 +104,8 @@ def _known_labels(
       scheme.lookup(source, dict(data_config.remap))
   except InputError as error:
     findings.append(finding_of(error))
-    return found.mask_scheme.indices if found.mask_scheme else None
-  return source.indices
+    source = found.mask_scheme
+  return (*source.indices, *source.ignored) if source else None
 
 
 def _check_studies(

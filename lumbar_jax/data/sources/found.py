@@ -1,13 +1,13 @@
 """What a source hands back: studies, and what it came across on the way."""
 
-import csv
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from lumbar_jax.anatomy import Scheme, read_dseg_tsv
+from lumbar_jax.anatomy import Scheme, read_dseg_table
 from lumbar_jax.data.studies import Study
 from lumbar_jax.errors import InputError
+from lumbar_jax.formats.tables import Table
 
 ERROR, WARNING, INFO = "error", "warning", "info"
 EMPTY_CELLS = ("", "n/a")  # how a table says that a value is not there
@@ -72,7 +72,9 @@ def read_mask_scheme(
   """Reads the `dseg.tsv` of the masks; None (and a finding) without one."""
   if path.is_file():
     try:
-      return read_dseg_tsv(path)
+      scheme, notes = read_dseg_table(path)
+      findings += _noted(notes, path)
+      return scheme
     except InputError as error:
       findings.append(finding_of(error))
       return None
@@ -88,58 +90,11 @@ def read_mask_scheme(
   return None
 
 
-def read_table(path: Path) -> tuple[list[str], list[tuple[int, dict]]]:
-  """Reads a table: commas in a .csv, tabs in anything else.
-
-  Returns:
-    The columns' names, and (row number, {column: text}) of each row that is
-    not blank. The header is row 1, as a spreadsheet counts.
-
-  Raises:
-    InputError: not text, no header, a column twice, or a row that is longer
-      than the header.
-  """
-  delimiter = "," if path.suffix.lower() == ".csv" else "\t"
-  try:
-    with open(path, newline="", encoding="utf-8-sig") as file:
-      rows = [
-        [cell.strip() for cell in row]
-        for row in csv.reader(file, delimiter=delimiter)
-      ]
-  except (UnicodeDecodeError, csv.Error) as error:
-    raise InputError(
-      f"not a text table ({error})",
-      "save it as UTF-8 text, tab-separated (.tsv) or comma-separated (.csv)",
-      path=path,
-    ) from None
-  if not rows or not any(rows[0]):
-    raise InputError(
-      "no header in row 1", "name the columns in the first row", path=path
-    )
-  header = rows[0]
-  _check_rows(header, rows, path)
-  pad = [""] * len(header)
-  return header, [
-    (number, dict(zip(header, row + pad, strict=False)))
-    for number, row in enumerate(rows[1:], start=2)
-    if any(row)
-  ]
+def table_notes(table: Table) -> list[Finding]:
+  """Returns what was unusual about a table."""
+  return _noted(table.notes, table.path)
 
 
-def _check_rows(
-  header: list[str], rows: Sequence[list[str]], path: Path
-) -> None:
-  twice = [name for name in header if header.count(name) > 1]
-  if twice:
-    raise InputError(
-      f"column {twice[0]!r} occurs {header.count(twice[0])} times",
-      "give every column one name of its own",
-      path=path,
-    )
-  for number, row in enumerate(rows, start=1):
-    if len(row) > len(header):
-      raise InputError(
-        f"row {number} has {len(row)} cells and the header {len(header)}",
-        "give every row as many cells as the header",
-        path=path,
-      )
+def _noted(notes: Sequence[str], path: Path) -> list[Finding]:
+  remedy = "check that it is read as it is meant"
+  return [Finding(INFO, note, remedy, path) for note in notes]

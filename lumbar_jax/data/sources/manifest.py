@@ -24,10 +24,11 @@ from lumbar_jax.data.sources.found import (
   Finding,
   Found,
   read_mask_scheme,
-  read_table,
+  table_notes,
 )
 from lumbar_jax.data.studies import Study
 from lumbar_jax.errors import InputError, did_you_mean
+from lumbar_jax.formats.tables import read_table
 
 COLUMNS = ("patient", "session", *CHANNELS, "mask", "split", "fold")
 SPLITS = ("train", "test")
@@ -68,12 +69,13 @@ def _studies(
   path: Path, root: Path, masks: bool, findings: list[Finding]
 ) -> dict[int, Study]:
   """Returns {number of the row: study}; adds a finding for any other row."""
-  header, rows = read_table(path)
-  _check_header(header, path)
-  if not rows:
+  table = read_table(path)
+  findings += table_notes(table)
+  _check_header(list(table.header), path)
+  if not table.rows:
     raise InputError("no rows below the header", "add studies", path=path)
   studies = {}
-  for number, row in rows:
+  for number, row in table.rows:
     if not masks:
       row.pop("mask", None)
     try:

@@ -23,12 +23,13 @@ from lumbar_jax.data.sources.found import (
   Found,
   finding_of,
   read_mask_scheme,
-  read_table,
+  table_notes,
 )
 from lumbar_jax.data.sources.pairing import ImageFile, parse
 from lumbar_jax.data.studies import Study
 from lumbar_jax.errors import InputError, did_you_mean
 from lumbar_jax.files import find_files
+from lumbar_jax.formats.tables import read_table
 
 _MODALITIES = ("mim-mr", "mod-mr", ".")
 
@@ -141,18 +142,19 @@ def _read_participants(root: Path, findings: list) -> dict[str, dict]:
     findings.append(Finding(WARNING, "no participants.tsv", remedy, path))
     return {}
   try:
-    header, rows = read_table(path)
+    source = read_table(path)
   except InputError as error:
     findings.append(finding_of(error))
     return {}
-  if "participant_id" not in header:
-    near = did_you_mean("participant_id", header)
+  findings += table_notes(source)
+  if "participant_id" not in source.header:
+    near = did_you_mean("participant_id", source.header)
     findings.append(
       Finding(ERROR, "no column 'participant_id'", near + remedy, path)
     )
     return {}
   table: dict[str, dict] = {}
-  for number, row in rows:
+  for number, row in source.rows:
     identifier = "sub-" + row.pop("participant_id").removeprefix("sub-")
     if identifier in table:
       problem = f"row {number} repeats participant {identifier!r}"

@@ -1,0 +1,1 @@
+"""What a file is: tables and headers, whatever program wrote them."""
