@@ -32,6 +32,10 @@ import os
 import sys
 from pathlib import Path
 
+from lumbar_jax import installed
+
+installed.require()  # before what has to be installed is imported
+
 from absl import app, flags, logging
 from ml_collections import config_flags
 
@@ -116,6 +120,9 @@ _COMPILE_CACHE = flags.DEFINE_string(
   "folder of compiled programs, kept for the next process; empty: keep none; "
   "default: ~/.cache/lumbar_jax/xla, and none with --distributed",
 )
+_VERSION = flags.DEFINE_bool(
+  "version", False, "print the versions of all that computes, and stop"
+)
 _KEEP_MEMORY = flags.DEFINE_bool(
   "keep_memory",
   True,
@@ -131,6 +138,9 @@ def _path(flag) -> Path | None:
 def main(argv: list[str]) -> None:
   if len(argv) > 1:
     raise app.UsageError(f"unexpected argument {argv[1]!r}")
+  if _VERSION.value:
+    sys.stdout.write(installed.versions() + "\n")
+    return
   # After the flags: --help stays quick.
   from lumbar_jax import allocation
 

@@ -10,8 +10,16 @@ tile's edge is misaligned. Takes about a second a pair of single slices.
 
 import csv
 import io
+import sys
 import time
 from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from lumbar_jax import installed
+
+installed.require()
 
 import numpy as np
 from absl import app, flags, logging

@@ -17,6 +17,10 @@ from typing import Any, NamedTuple
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from lumbar_jax import installed
+
+installed.require()
+
 import numpy as np
 from absl import app, flags
 

@@ -5,6 +5,7 @@ import platform
 from pathlib import Path
 
 _CPU_INFO = Path("/proc/cpuinfo")
+_NVIDIA = Path("/proc/driver/nvidia/gpus")
 
 
 def _cpu_field(*names: str) -> str:
@@ -46,3 +47,21 @@ def device_name() -> str:
   if device.platform != "cpu":
     return device.device_kind
   return f"{cpu_model()}, {num_cores()} cores"
+
+
+def graphics_cards() -> list[str]:
+  """Returns the names of NVIDIA's cards, as the driver tells without using one.
+
+  JAX is not asked: that would take a card's memory.
+  """
+  names = []
+  for path in sorted(_NVIDIA.glob("*/information")):
+    try:
+      text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+      continue
+    fields = dict(
+      line.split(":", 1) for line in text.splitlines() if ":" in line
+    )
+    names.append(fields.get("Model", "an NVIDIA card").strip())
+  return names
