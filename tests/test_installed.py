@@ -44,7 +44,7 @@ def test_without_packages_a_script_says_what_to_do(script):
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.name)
 def test_every_script_asks_before_it_imports_a_package(path):
   lines = path.read_text(encoding="utf-8").splitlines()
-  imports = re.compile(rf"(import|from) ({'|'.join(installed.PACKAGES)})\\b")
+  imports = re.compile(rf"(import|from) ({'|'.join(installed.PACKAGES)})\b")
   first = next(n for n, line in enumerate(lines) if imports.match(line))
   assert "installed.require()" in lines[:first]
 
