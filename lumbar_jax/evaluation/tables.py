@@ -10,6 +10,7 @@ import numpy as np
 from lumbar_jax import metrics
 from lumbar_jax.arrays import Counts
 from lumbar_jax.errors import InputError
+from lumbar_jax.escaping import cell, uncell
 from lumbar_jax.evaluation import statistics
 from lumbar_jax.evaluation.results import MEAN, Results, Row, save_counts
 from lumbar_jax.files import atomic_path
@@ -159,17 +160,46 @@ def _study_block(scheme, counts):
 def write_table(
   path: str | Path, columns: Sequence[str], rows: Sequence[dict[str, Any]]
 ) -> None:
-  """Writes a CSV file atomically; numbers in six digits, NaN as nan."""
+  """Writes a CSV file atomically; numbers in six digits, NaN as nan.
+
+  Text that a spreadsheet would take for a formula is escaped, see `escaping`;
+  `read_rows` takes that back.
+  """
   with (
     atomic_path(path) as scratch,
     open(scratch, "w", newline="", encoding="utf-8") as file,
   ):
-    writer = csv.DictWriter(file, columns, lineterminator="\n")
-    writer.writeheader()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(map(cell, columns))
     for row in rows:
+      unknown = sorted(row.keys() - set(columns))
+      if unknown:
+        raise ValueError(f"values of no column: {', '.join(unknown)}")
+      values = (row.get(name, "") for name in columns)
       writer.writerow(
-        {n: f"{v:.6f}" if isinstance(v, float) else v for n, v in row.items()}
+        f"{v:.6f}" if isinstance(v, float) else cell(v) for v in values
       )
+
+
+def read_rows(path: str | Path) -> tuple[list[str], list[dict[str, str]]]:
+  """Returns (columns, rows of text) of a table of `write_table`.
+
+  Raises:
+    InputError: no such file, or not a table.
+  """
+  if not Path(path).is_file():
+    raise InputError("no such file", "run --mode=evaluate first", path=path)
+  try:
+    with open(path, newline="", encoding="utf-8") as file:
+      lines = [list(map(uncell, line)) for line in csv.reader(file)]
+    columns, rows = (lines or [[]])[0], lines[1:]
+    return columns, [dict(zip(columns, r, strict=True)) for r in rows if r]
+  except (csv.Error, UnicodeDecodeError, ValueError) as error:
+    raise InputError(
+      f"not a table that was written to its end ({error})",
+      "delete it and run --mode=evaluate again",
+      path=path,
+    ) from None
 
 
 def read_table(path: str | Path) -> list[dict[str, Any]]:
@@ -178,11 +208,8 @@ def read_table(path: str | Path) -> list[dict[str, Any]]:
   Raises:
     InputError: no such file, other columns, or a value that is no number.
   """
-  if not Path(path).is_file():
-    raise InputError("no such file", "run --mode=evaluate first", path=path)
-  with open(path, newline="", encoding="utf-8") as file:
-    reader = csv.DictReader(file)
-    columns, rows = tuple(reader.fieldnames or ()), list(reader)
+  names, rows = read_rows(path)
+  columns = tuple(names)
   if columns not in (PER_CLASS_COLUMNS, PER_STUDY_COLUMNS, SURFACE_COLUMNS):
     raise InputError(
       f"columns {', '.join(columns)}",

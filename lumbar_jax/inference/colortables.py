@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from lumbar_jax.anatomy import Scheme, write_dseg_tsv
+from lumbar_jax.escaping import one_line
 from lumbar_jax.files import write_text
 
 _ITKSNAP_HEAD = """\
@@ -27,7 +28,9 @@ def _rows(scheme: Scheme):
   """Yields (number in the file, name, (r, g, b), opacity 0 or 1)."""
   structures = zip(scheme.indices, scheme.structures, strict=True)
   for number, structure in structures:
-    yield number, structure.name, structure.rgb, int(number != 0)
+    # One line, and no quote within quotes: else the table cannot be read.
+    name = one_line(structure.name).replace('"', "'")
+    yield number, name, structure.rgb, int(number != 0)
 
 
 def itksnap(scheme: Scheme) -> str:

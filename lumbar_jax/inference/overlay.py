@@ -9,6 +9,7 @@ import numpy as np
 from lumbar_jax.anatomy import IGNORE, Scheme
 from lumbar_jax.arrays import SliceLabels, StudyLabels
 from lumbar_jax.data.volumes import Volume
+from lumbar_jax.escaping import one_line
 from lumbar_jax.files import atomic_path
 from lumbar_jax.timing import stage
 
@@ -59,6 +60,16 @@ def write_overlay(
     title: what is written above.
     flags: warnings that are written below the title.
   """
+  from matplotlib import rc_context
+
+  with rc_context({"text.parse_math": False}):  # names may hold a $
+    figure = _draw_overlay(volume, labels, scheme, title, flags)
+  with atomic_path(path) as scratch:
+    figure.savefig(scratch, format="png", facecolor=_BACK)
+
+
+def _draw_overlay(volume: Volume, labels, scheme: Scheme, title: str, flags):
+  """Returns the figure that `write_overlay` writes."""
   chosen = choose_slices(labels)
   figure, axes = _figure(volume, len(chosen))
   low, width = _window(volume.array)
@@ -69,10 +80,9 @@ def write_overlay(
       f"slice {number + 1} of {len(labels)}", color=_INK, fontsize=9, pad=4
     )
   _directions(axes[0, 0])
-  _write_title(figure, title, flags)
+  _write_title(figure, one_line(title), list(map(one_line, flags)))
   _legend(figure, volume, labels, scheme)
-  with atomic_path(path) as scratch:
-    figure.savefig(scratch, format="png", facecolor=_BACK)
+  return figure
 
 
 def _figure(volume: Volume, num_columns: int):
@@ -180,7 +190,8 @@ def _legend(
   for row, structure in enumerate(scheme.structures[1:]):
     top = 1 - (0.95 + row * step) / height
     found = counts[row + 1] * voxel_ml
-    name = textwrap.shorten(structure.name, 18, placeholder="...")
+    name = one_line(structure.name)
+    name = textwrap.shorten(name, 18, placeholder="...")
     amount = f"{found:.1f} mL" if counts[row + 1] else "none"
     ink = _INK if counts[row + 1] else _FAINT
     for inset, text, color, size, side in (

@@ -17,6 +17,7 @@ from lumbar_jax import allocation, distributed
 from lumbar_jax.data.sources.found import ERROR, WARNING
 from lumbar_jax.data.studies import Study
 from lumbar_jax.errors import InputError
+from lumbar_jax.escaping import cell
 from lumbar_jax.evaluation.labelling import Thresholds
 from lumbar_jax.evaluation.scorers import Scorer
 from lumbar_jax.files import write_text
@@ -230,7 +231,7 @@ def _write_failed(path: Path, results: Sequence[Prediction]) -> None:
   if not failed:
     path.unlink(missing_ok=True)
     return
-  rows = [f"{r.name}\t{' '.join(r.error.split())}\n" for r in failed]
+  rows = [f"{cell(r.name)}\t{cell(r.error)}\n" for r in failed]
   write_text(path, "study\tproblem\n" + "".join(rows))
 
 

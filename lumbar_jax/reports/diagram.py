@@ -108,7 +108,7 @@ def draw(summary: Summary, title: str, theme: Theme = LIGHT) -> Figure | None:
   layout = arrange(summary)
   if layout is None:
     return None
-  with style(theme):
+  with style(theme, formulas=True):
     figure, axes = _canvas(layout)
     for link in layout.links:
       _draw_link(axes, link)

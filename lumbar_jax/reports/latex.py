@@ -8,11 +8,9 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from lumbar_jax.escaping import latex as escape
 from lumbar_jax.evaluation.tables import MEAN_ROWS
 
-_SPECIAL = {c: f"\\{c}" for c in "&%$#_{}"}
-_SPECIAL |= {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}"}
-_SPECIAL |= {"^": r"\textasciicircum{}"}
 _MEAN_NAMES = dict(
   zip(MEAN_ROWS, ("IoU without Bg.", "IoU with Bg."), strict=True)
 )
@@ -22,11 +20,6 @@ _MEMBERS_A_BLOCK = 6  # of Table 8: more do not fit a page
 
 # (model, labelling, metric), and {class: row} of each
 _Columns = Mapping[tuple[str, str, str], Mapping[str, Mapping[str, Any]]]
-
-
-def escape(text: str) -> str:
-  """Returns text in which LaTeX's special characters stand for themselves."""
-  return "".join(_SPECIAL.get(character, character) for character in text)
 
 
 def percent(value: float, std: float = math.nan) -> str:

@@ -25,6 +25,7 @@ def write(path: Path, template: str, context: Mapping[str, Any]) -> Path:
     The file's path.
   """
   text = _environment().get_template(template).render(context)
+  text = text.encode("utf-8", "backslashreplace").decode("utf-8")
   write_text(path, text)
   return path
 

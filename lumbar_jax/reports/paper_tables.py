@@ -7,7 +7,6 @@ its spread over the fold models and its bootstrap interval, and as
 Source: paper 000, Tables 6, 7 and 8.
 """
 
-import csv
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -139,10 +138,9 @@ def read_paper_table(path: str | Path) -> list[Row]:
   if not path.is_file():
     raise InputError("no such file", "run --mode=study first", path=path)
   rows = []
+  _, lines = tables.read_rows(path)
   try:
     number = int(path.stem.removeprefix("table"))
-    with open(path, newline="", encoding="utf-8") as file:
-      lines = list(csv.DictReader(file))
     for column in (c for c in lines[0] if f"{c}_std" in lines[0]):
       model, labelling, metric = column.rsplit(" ", 2)
       entry = Entry(model, labelling, None)

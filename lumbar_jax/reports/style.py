@@ -32,8 +32,13 @@ DARK = Theme("#141414", "#e6e8eb", "#98a1ad", "#454a52", "#26292d", "#6db3ff")
 
 
 @contextmanager
-def style(theme: Theme = LIGHT) -> Iterator[None]:
-  """Draws with the reports' fonts and a theme's colours inside the block."""
+def style(theme: Theme = LIGHT, formulas: bool = False) -> Iterator[None]:
+  """Draws with the reports' fonts and a theme's colours inside the block.
+
+  Args:
+    theme: colours.
+    formulas: whether $...$ is a formula; names from files may hold a $.
+  """
   switched_off = ("axes.spines.top", "axes.spines.right", "legend.frameon")
   settings = {
     "figure.facecolor": theme.paper,
@@ -49,6 +54,7 @@ def style(theme: Theme = LIGHT) -> Iterator[None]:
     "grid.color": theme.grid,
     "xtick.labelcolor": theme.ink,
     "ytick.labelcolor": theme.ink,
+    "text.parse_math": formulas,
     "xtick.major.size": 0,
     "ytick.major.size": 0,
   }
