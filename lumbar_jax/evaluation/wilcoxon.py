@@ -1,8 +1,9 @@
-"""Are two models different? Wilcoxon's signed-rank test over studies.
+"""Are two models different? Wilcoxon's signed-rank test over patients.
 
 Source: paper 000, section 6 and Figure 8 (there: over the 33 images of the test
 subset, significance at p < .05 against UMD+TH). The test takes its pairs as
-independent: where patients have several studies, give it one value a patient.
+independent, and the studies of one patient are not: their differences are
+averaged first, so that a patient is one pair (`by_patient`).
 """
 
 import dataclasses
@@ -23,7 +24,7 @@ class Comparison:
 
   Attributes:
     p: two-sided p-value, NaN where no test could be made.
-    n: number of pairs that were compared.
+    n: number of pairs that were compared, one a patient.
     num_dropped: pairs left out, one of the two being NaN or missing.
     note: what is to know of the p-value, or "".
     p_holm: the p-value corrected for all tests made with it, NaN for none.
@@ -56,20 +57,20 @@ def signed_rank(a: Mapping[str, float], b: Mapping[str, float]) -> Comparison:
   approximation with its variance corrected for ties, no continuity correction.
 
   Args:
-    a: {study: value} of a model.
-    b: {study: value} of the reference.
+    a: {patient: value} of a model.
+    b: {patient: value} of the reference.
 
   Returns:
     p is 1 if all pairs are equal, NaN if there are fewer than two.
   """
-  studies = dict.fromkeys((*a, *b))
   missing = float("nan")
-  pairs = [(a.get(s, missing), b.get(s, missing)) for s in studies]
+  patients = dict.fromkeys((*a, *b))
+  pairs = [(a.get(p, missing), b.get(p, missing)) for p in patients]
   differences = np.array([x - y for x, y in pairs], np.float64)
   # Sizes that differ by float noise alone are equal.
   differences = differences[~np.isnan(differences)].round(12)
   n = len(differences)
-  dropped = len(studies) - n
+  dropped = len(patients) - n
   if n < 2:
     return Comparison(missing, n, dropped, f"no test: {n} of 2 pairs needed")
   unequal = differences[differences != 0]
@@ -92,6 +93,41 @@ def _p_value(unequal: np.ndarray, tied: bool) -> tuple[float, str]:
     method, note = "approx", "normal approximation"
   found = stats.wilcoxon(unequal, method=method, correction=False)
   return float(min(found.pvalue, 1.0)), note
+
+
+def by_patient(
+  a: Mapping[str, float],
+  b: Mapping[str, float],
+  patients: Mapping[str, str],
+) -> tuple[dict[str, float], dict[str, float]]:
+  """Averages two models' values over each patient's studies.
+
+  Over those that both have a value of: else a model would be compared on other
+  studies than the reference.
+
+  Args:
+    a: {study: value} of a model.
+    b: {study: value} of the reference.
+    patients: {study: whose it is}.
+
+  Returns:
+    The same by patient; NaN where no study of a patient has both values.
+  """
+  pairs: dict[str, list[tuple[float, float]]] = {}
+  for study in dict.fromkeys((*a, *b)):
+    pair = a.get(study, float("nan")), b.get(study, float("nan"))
+    known = pairs.setdefault(patients[study], [])
+    if not np.isnan(pair).any():
+      known.append(pair)
+  means = {
+    patient: np.mean(known, axis=0) if known else np.full(2, np.nan)
+    for patient, known in pairs.items()
+  }
+  first, second = (
+    {patient: float(mean[side]) for patient, mean in means.items()}
+    for side in (0, 1)
+  )
+  return first, second
 
 
 def holm(p_values: Sequence[float]) -> np.ndarray:
@@ -119,24 +155,28 @@ def holm(p_values: Sequence[float]) -> np.ndarray:
 
 
 def compare_models(
-  scores: Mapping[str, Mapping[str, Mapping[str, float]]], reference: str
+  scores: Mapping[str, Mapping[str, Mapping[str, float]]],
+  reference: str,
+  patients: Mapping[str, str],
 ) -> dict[tuple[str, str], Comparison]:
-  """Tests every model against one, class by class.
+  """Tests every model against one, class by class, a pair a patient.
 
   Args:
     scores: {model: {class: {study: value}}}.
     reference: the model that the others are compared with.
+    patients: {study: whose it is}.
 
   Returns:
     {(model, class): comparison} of all models but the reference; `p_holm` is
     corrected for all of these tests together.
 
   Raises:
-    KeyError: no such model, or a class that the reference does not have.
+    KeyError: no such model, a class that the reference does not have, or a
+      study of nobody.
   """
   base = scores[reference]
   tests = {
-    (model, name): signed_rank(values, base[name])
+    (model, name): signed_rank(*by_patient(values, base[name], patients))
     for model, classes in scores.items()
     if model != reference
     for name, values in classes.items()

@@ -33,13 +33,15 @@ def model_boxes(
   scores: Mapping[str, StudyScores],
   scheme: Scheme,
   reference: str,
+  patients: Mapping[str, str],
   theme: Theme = LIGHT,
 ) -> Figure:
   """Draws the studies' IoU as boxes, a panel a class and a box a model.
 
   A star stands over a box whose model differs from the reference in that class
-  (two-sided Wilcoxon signed-rank test, p < .05, as in the paper); it is filled
-  where the difference also survives Holm's correction for all tests drawn.
+  (two-sided Wilcoxon signed-rank test, p < .05, as in the paper; a patient's
+  studies averaged first); it is filled where the difference also survives
+  Holm's correction for all tests drawn.
   Each panel has its own scale.
 
   Args:
@@ -47,6 +49,7 @@ def model_boxes(
       boxes stand in this order. NaNs are left out.
     scheme: the classes, a panel each.
     reference: the model that the others are tested against.
+    patients: {study: whose it is}; tests count patients, boxes studies.
     theme: colours.
 
   Returns:
@@ -58,7 +61,7 @@ def model_boxes(
   """
   _check(scores, scheme, reference)
   chosen = {m: {n: c[n] for n in scheme.names} for m, c in scores.items()}
-  tests = compare_models(chosen, reference)
+  tests = compare_models(chosen, reference, patients)
   num_rows = -(-scheme.num_classes // _COLUMNS)
   with style(theme):
     figure = Figure((_WIDTH_IN, 1.75 * num_rows + 0.5), layout="constrained")

@@ -72,6 +72,12 @@ class Found:
     return [m for m in self.results if m not in self.ablations.values()]
 
   @property
+  def patients(self) -> dict[str, str]:
+    """{study: whose it is} of all that was evaluated."""
+    rows = [row for results in self.results.values() for row in results.rows]
+    return {row.study: row.patient for row in rows}
+
+  @property
   def best(self) -> str:
     """The best of them by IoU on validation data, the first of equals."""
     return max(self.whole, key=lambda name: self.validation[name])

@@ -70,7 +70,9 @@ def draw_figure9(
 def draw_figure8(found: Found, theme: Theme = LIGHT) -> Figure:
   """Returns Figure 8: the studies' IoU by class, with stars."""
   scores = study_iou(found, found.compared)
-  return model_boxes(scores, found.run.scheme, found.reference, theme)
+  return model_boxes(
+    scores, found.run.scheme, found.reference, found.patients, theme
+  )
 
 
 def draw_figure7(found: Found) -> Figure | None:

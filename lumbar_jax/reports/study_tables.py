@@ -23,13 +23,13 @@ MODELS_COLUMNS = (
   *("iou_high", "iou_with_background", "dice", "validation_iou"),
 )
 WILCOXON_COLUMNS = (
-  *("model", "reference", "labelling", "class", "num_studies", "p", "star"),
+  *("model", "reference", "labelling", "class", "num_patients", "p", "star"),
   *("p_holm", "survives_holm", "note"),
 )
 STUDY_SURFACE_COLUMNS = ("model", *SURFACE_COLUMNS)
 PHANTOM_NOTE = "Measured on synthetic phantom data."
-ONE_STUDY = (
-  "there are fewer than two evaluated studies: no Wilcoxon test could be made"
+ONE_PATIENT = (
+  "there are fewer than two evaluated patients: no Wilcoxon test could be made"
 )
 
 
@@ -141,24 +141,25 @@ def study_iou(found: Found, models: Sequence[str]) -> dict[str, dict]:
 def wilcoxon_rows(found: Found) -> list[dict[str, Any]]:
   """Returns the rows of wilcoxon.csv: shown models against the reference.
 
-  By class, as in Figure 8, so that Holm's correction is for the same tests.
+  By class, as in Figure 8, so that Holm's correction is for the same tests. A
+  pair is a patient, whose studies are averaged first.
   """
   scores = {
     model: {name: classes[name] for name in found.run.scheme.names}
     for model, classes in study_iou(found, found.compared).items()
   }
   tests: dict[tuple[str, str], Comparison] = compare_models(
-    scores, found.reference
+    scores, found.reference, found.patients
   )
   if tests and all(np.isnan(test.p) for test in tests.values()):
-    logging.warning(ONE_STUDY)
+    logging.warning(ONE_PATIENT)
   return [
     {
       "model": model,
       "reference": found.reference,
       "labelling": found.labelling,
       "class": name,
-      "num_studies": test.n,
+      "num_patients": test.n,
       "p": test.p,
       "star": int(test.star),
       "p_holm": test.p_holm,

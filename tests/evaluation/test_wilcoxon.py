@@ -143,7 +143,8 @@ def test_models_are_compared_with_the_reference_class_by_class():
     "E12": {"Vert": up, "Disc": paired(same)[0]},
     "U1": {"Vert": {s: 1 - v for s, v in up.items()}, "Disc": {"s0": 0.4}},
   }
-  tests = wilcoxon.compare_models(scores, "UMD")
+  patients = {f"s{n}": f"p{n}" for n in range(7)}
+  tests = wilcoxon.compare_models(scores, "UMD", patients)
   assert set(tests) == {(m, c) for m in ("E12", "U1") for c in ("Vert", "Disc")}
   assert tests["E12", "Vert"].p == pytest.approx(2 / 128)
   # Three tests have a p-value: the smallest two are 2/128, times 3 and 2.
@@ -153,6 +154,31 @@ def test_models_are_compared_with_the_reference_class_by_class():
   assert tests["E12", "Disc"].p_holm == 1
   assert math.isnan(tests["U1", "Disc"].p_holm)
   assert not tests["U1", "Disc"].survives_holm
+
+
+def test_a_patients_studies_are_one_pair_as_scipy_has_it():
+  rng = np.random.default_rng(3)
+  studies = [f"s{number}" for number in range(24)]
+  patients = {s: f"p{n // 3}" for n, s in enumerate(studies)}
+  a, b = (dict(zip(studies, rng.random(24), strict=True)) for _ in range(2))
+  tests = wilcoxon.compare_models({"A": {"V": a}, "B": {"V": b}}, "B", patients)
+  means = [
+    np.mean(np.reshape(list(x.values()), (8, 3)), axis=1) for x in (a, b)
+  ]
+  assert tests["A", "V"].n == 8
+  assert tests["A", "V"].p == pytest.approx(stats.wilcoxon(*means).pvalue)
+
+
+def test_a_patient_is_averaged_over_the_studies_that_both_models_have():
+  a = {"s0": 0.8, "s1": NAN, "s2": 0.5, "s3": NAN}
+  b = {"s0": 0.6, "s1": 0.0, "s2": 0.7, "s3": 0.9}
+  patients = {"s0": "p", "s1": "p", "s2": "p", "s3": "q"}
+  first, second = wilcoxon.by_patient(a, b, patients)
+  assert (first["p"], second["p"]) == pytest.approx((0.65, 0.65))
+  assert math.isnan(first["q"])
+  assert math.isnan(second["q"])
+  test = wilcoxon.signed_rank(first, second)
+  assert (test.n, test.num_dropped) == (1, 1)
 
 
 def test_scores_of_the_per_study_table():

@@ -12,6 +12,7 @@ from lumbar_jax.reports.qualitative import Example, qualitative
 from lumbar_jax.reports.style import save_png
 
 NAN = float("nan")
+PATIENTS = {f"s{n}": f"p{n}" for n in range(12)}
 
 
 def scores_of(shift, num=8):
@@ -35,7 +36,7 @@ class TestModelBoxes:
     mixed = scores_of(0)
     mixed["Canal"]["s0"] += 0.1
     scores = {"U1": better, "UMD": scores_of(0), "same": equal, "mixed": mixed}
-    figure = model_boxes(scores, SPIDER, "UMD")
+    figure = model_boxes(scores, SPIDER, "UMD", PATIENTS)
     titles = [axes.get_title(loc="left") for axes in figure.axes[:4]]
     assert titles == list(SPIDER.names)
     # U1: 2 / 2**8 = .0078 in four classes; times 12 tests it is above .05.
@@ -44,12 +45,19 @@ class TestModelBoxes:
 
   def test_stars_that_survive_holm_are_filled(self):
     scores = {"UMD": scores_of(0, 12), "U1": scores_of(0.02, 12)}
-    figure = model_boxes(scores, SPIDER, "UMD")
+    figure = model_boxes(scores, SPIDER, "UMD", PATIENTS)
     assert [stars(axes) for axes in figure.axes[:4]] == [{2: True}] * 4
+
+  def test_a_patients_studies_are_one_pair(self):
+    scores = {"UMD": scores_of(0, 12), "U1": scores_of(0.02, 12)}
+    for count, starred in ((5, {}), (6, {2: False})):  # 2 / 2**5, 2 / 2**6
+      few = {f"s{n}": f"p{n % count}" for n in range(12)}
+      figure = model_boxes(scores, SPIDER, "UMD", few)
+      assert [stars(axes) for axes in figure.axes[:4]] == [starred] * 4
 
   def test_stars_stand_over_their_box_inside_the_panel(self):
     scores = {"UMD": scores_of(0), "U1": scores_of(0.02)}
-    axes = model_boxes(scores, SPIDER, "UMD").axes[0]
+    axes = model_boxes(scores, SPIDER, "UMD", PATIENTS).axes[0]
     (star,) = (line for line in axes.lines if line.get_marker() == "*")
     highest = max(scores["U1"]["Vertebra"].values())
     assert highest < star.get_ydata()[0] < axes.get_ylim()[1]
@@ -59,7 +67,7 @@ class TestModelBoxes:
     values = {"s0": 0.2, "s1": NAN, "s2": 0.4, "s3": 0.9}
     scores["UMD"]["Disc"] = values
     scores["UMD"]["Canal"] = dict.fromkeys(values, NAN)
-    figure = model_boxes(scores, SPIDER, "UMD")
+    figure = model_boxes(scores, SPIDER, "UMD", PATIENTS)
     disc, canal = figure.axes[2:4]
     (median,) = (x for x in disc.lines if x.get_linewidth() == 1.3)
     assert median.get_ydata()[0] == pytest.approx(0.4)
@@ -68,7 +76,7 @@ class TestModelBoxes:
   def test_every_class_has_a_panel_and_every_model_a_name(self):
     one = next(iter(scores_of(0).values()))
     scores = {m: dict.fromkeys(MIDAS12.names, one) for m in ("FCN", "UMD")}
-    figure = model_boxes(scores, MIDAS12, "UMD")
+    figure = model_boxes(scores, MIDAS12, "UMD", PATIENTS)
     assert len(figure.axes) == 12
     names = [text.get_text() for text in figure.legends[0].get_texts()]
     assert names[:2] == ["FCN", "UMD (reference)"]
@@ -77,10 +85,10 @@ class TestModelBoxes:
   def test_wrong_scores_are_refused(self):
     scores = {"UMD": scores_of(0), "U1": scores_of(0)}
     with pytest.raises(InputError, match="did you mean UMD"):
-      model_boxes(scores, SPIDER, "UMDD")
+      model_boxes(scores, SPIDER, "UMDD", PATIENTS)
     del scores["U1"]["Disc"]
     with pytest.raises(InputError, match="U1 has no scores of class Disc"):
-      model_boxes(scores, SPIDER, "UMD")
+      model_boxes(scores, SPIDER, "UMD", PATIENTS)
 
 
 def points(values, technique="NAD", labelling="TH"):

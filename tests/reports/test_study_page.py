@@ -162,7 +162,7 @@ class TestFiles:
     rows = read(full[0].run.folder / "tables" / "wilcoxon.csv")
     (row,) = (r for r in rows if (r["model"], r["class"]) == ("U1", "Vertebra"))
     assert float(row["p"]) == pytest.approx(2 / 2**NUM_STUDIES, abs=1e-6)
-    assert (row["reference"], row["num_studies"], row["star"]) == (
+    assert (row["reference"], row["num_patients"], row["star"]) == (
       *("UMD", str(NUM_STUDIES), "1"),
     )
 
@@ -250,7 +250,7 @@ class TestPage:
     ]
 
   def test_tests_show_p_star_and_holm(self, full):
-    (table,) = (t for t in full[1].table("Class") if "Studies" in t["Class"])
+    (table,) = (t for t in full[1].table("Class") if "Patients" in t["Class"])
     size, first, *_ = table["Vertebra"]
     assert size == str(NUM_STUDIES)
     assert first.split()[:2] == ["★", ".008"]
@@ -312,7 +312,7 @@ class TestSmall:
 
   def test_no_test_could_be_made(self, small):
     text = small[1].text
-    assert "No test could be made : there is one evaluated study" in text
+    assert "No test could be made : there is one evaluated patient" in text
     assert not [t for t in small[1].table("Class") if "Studies" in t["Class"]]
 
   def test_what_was_not_made_is_missing_plainly(self, small):
