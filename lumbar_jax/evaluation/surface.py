@@ -1,8 +1,14 @@
 """How far apart two segmentations' surfaces lie, in mm, class by class.
 
 A surface is the voxels of a class with a neighbour across one of their six
-faces that is not of the class; beyond the volume nothing is of any class. From
-each surface voxel the distance to the nearest one of the other surface is
+faces that is not of the class; beyond the volume nothing is of any class, so
+that what a structure has in the first and last slice is all on its surface (as
+in MedPy and SimpleITK). Of **a single slice** that would be every voxel: there
+the contour takes the place of the surface, the pixels with a neighbour across
+one of their four edges that is not of the class, and distances are in the
+plane.
+
+From each surface voxel the distance to the nearest one of the other surface is
 taken, centre to centre, in both directions, and of these distances
 
 - HD95 is the larger of the two directions' 95th percentiles,
@@ -70,7 +76,8 @@ def surface_scores(
   Args:
     truth: [n H W] uint8 classes, 255 = ignore.
     predicted: [n H W] uint8 classes.
-    spacing_mm: (slice, row, column), centre to centre.
+    spacing_mm: (slice, row, column), centre to centre; of a single slice the
+      first counts for nothing.
     num_classes: k. Class 0, the background, is left out: its surface is that of
       all other classes.
     tolerance_mm: of the normalised surface Dice.
@@ -88,6 +95,7 @@ def surface_scores(
   known = [np.where(unknown, 0, labels) for labels in (truth, predicted)]
   maps = [np.pad(labels, 1) for labels in known]
   unknown = np.pad(unknown, 1)
+  axes = (1, 2) if len(truth) == 1 else (0, 1, 2)
   boxes = zip(
     *(ndimage.find_objects(m, num_classes - 1) for m in maps), strict=True
   )
@@ -96,7 +104,7 @@ def surface_scores(
     part = _around(pair)
     if part is not None:
       surfaces = [
-        _surface(labels[part] == number, unknown[part]) for labels in maps
+        _surface(labels[part] == number, unknown[part], axes) for labels in maps
       ]
       scores[:, number] = _compare(*surfaces, spacing_mm, tolerance_mm)
   return SurfaceScores(*scores)
@@ -113,17 +121,20 @@ def _around(boxes) -> tuple[slice, ...] | None:
   )
 
 
-def _surface(mask: np.ndarray, unknown: np.ndarray) -> np.ndarray:
+def _surface(
+  mask: np.ndarray, unknown: np.ndarray, axes: tuple[int, ...]
+) -> np.ndarray:
   """Returns where a mask's surface is, as bool in the array less its border.
 
   Args:
     mask: a class, without unknown voxels and none at the array's border.
     unknown: voxels that make no surface.
+    axes: along which neighbours are looked at.
   """
   inside = mask | unknown
   middle = (slice(1, -1),) * 3
   surrounded = np.ones_like(mask[middle])
-  for axis in range(3):
+  for axis in axes:
     for step in (slice(None, -2), slice(2, None)):
       shifted = (*middle[:axis], step, *middle[axis + 1 :])
       surrounded &= inside[shifted]

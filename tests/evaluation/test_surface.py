@@ -204,6 +204,51 @@ class TestIgnored:
     assert np.isnan(of_class(found)).all()
 
 
+class TestSingleSlice:
+  """Contours in the plane: with six neighbours every voxel is a surface."""
+
+  def test_a_square_within_a_square(self):
+    # 9 x 9 and 5 x 5 pixels of 1 mm, one centre. The outer contour has 32
+    # pixels: those of its sides that face the inner one are 2 mm away, the
+    # others (2 before each corner, and the corners) along a diagonal.
+    truth, predicted = np.zeros((2, 1, 13, 13), np.uint8)
+    truth[0, 2:11, 2:11], predicted[0, 4:9, 4:9] = 1, 1
+    side, corner = [2.0] * 5 + [5**0.5] * 2, 8**0.5
+    distances = 4 * [*side, corner] + 16 * [2.0]
+    hd95_mm, assd_mm, nsd = of_class(
+      surface_scores(truth, predicted, (4, 1, 1), 2, tolerance_mm=2)
+    )
+    assert assd_mm == pytest.approx(np.mean(distances))
+    assert hd95_mm == pytest.approx(np.percentile(distances[:32], 95))
+    assert nsd == pytest.approx((20 + 16) / 48)
+
+  @pytest.mark.parametrize("seed", range(3))
+  def test_equals_contours_by_scipy(self, seed):
+    truth, predicted = (labels[:1] for labels in blobs(seed))
+    contours, distances = [], []
+    for labels in (truth[0], predicted[0]):
+      mask = labels == 1
+      contour = mask & ~ndimage.binary_erosion(mask)
+      contours.append(contour)
+      distances.append(ndimage.distance_transform_edt(~contour, (0.6, 1.1)))
+    there, back = distances[1][contours[0]], distances[0][contours[1]]
+    both = np.concatenate([there, back])
+    hd95_mm = max(np.percentile(there, 95), np.percentile(back, 95))
+    found = surface_scores(truth, predicted, (5, 0.6, 1.1), 3, 2.0)
+    expected = hd95_mm, both.mean(), (both <= 2).mean()
+    assert of_class(found) == pytest.approx(expected)
+
+  def test_is_the_limit_of_many_equal_slices(self):
+    truth, predicted = (labels[:1] for labels in blobs(5))
+    truth[:, :4, :4] = IGNORE
+    many = [np.repeat(labels, 5, axis=0) for labels in (truth, predicted)]
+    many[0][[0, -1]] = IGNORE  # whose ends are not known to be ends
+    one = surface_scores(truth, predicted, SPACING, 3)
+    thick = surface_scores(*many, (100, *SPACING[1:]), 3)
+    # (Percentiles between two values depend on how often each occurs.)
+    np.testing.assert_allclose(np.stack(thick[1:]), np.stack(one[1:]))
+
+
 def test_shapes_must_agree():
   with pytest.raises(ValueError, match=r"\(9, 30, 24\)"):
     surface_scores(plane(1), plane(1)[1:], SPACING, 2)
