@@ -8,6 +8,7 @@ predictions/  report.html
 
 import contextlib
 import dataclasses
+import errno
 import fcntl
 import json
 import platform
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import ml_collections
+from absl import logging
 
 from lumbar_jax import anatomy
 from lumbar_jax import config as config_lib
@@ -25,6 +27,7 @@ from lumbar_jax.errors import InputError
 from lumbar_jax.files import read_json, write_json
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain")
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 ENSEMBLE_FILE = "ensemble.json"  # makes a folder an ensemble's
 _NEW_FOLDER = "give another --workdir, or delete this one to start afresh"
 
@@ -253,6 +256,9 @@ def record_environment(run: Run, studies: Mapping[str, str]) -> None:
 def locked(folder: Path) -> Iterator[None]:
   """Holds a folder for this process alone.
 
+  Where the file system has no locks that is said, and the block runs all the
+  same: the user has to see that no two processes work on one folder.
+
   Raises:
     InputError: another process holds it.
   """
@@ -266,4 +272,14 @@ def locked(folder: Path) -> Iterator[None]:
         "wait for it, or give another --workdir",
         path=folder,
       ) from None
+    except OSError as error:
+      if error.errno not in NO_LOCKS:
+        raise
+      logging.log_first_n(
+        logging.WARNING,
+        "%s: this file system has no locks (%s); see to it that no two "
+        "processes work on one folder",
+        1,
+        *(folder, error.strerror),
+      )
     yield

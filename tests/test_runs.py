@@ -1,5 +1,7 @@
 """A run's folder: recorded, refused where it differs, movable, locked."""
 
+import errno
+import fcntl
 import json
 import multiprocessing
 import shutil
@@ -230,6 +232,32 @@ def test_the_lock_is_held_in_the_block(tmp_path):
     process.start()
     assert answer.get(timeout=60) == "refused"
     process.join()
+
+
+@pytest.mark.parametrize("number", runs.NO_LOCKS)
+def test_without_locks_work_goes_on_with_a_warning(
+  tmp_path, monkeypatch, number
+):
+  def flock(*_):
+    raise OSError(number, "No locks here")
+
+  monkeypatch.setattr(fcntl, "flock", flock)
+  monkeypatch.setattr(runs.logging, "log_first_n", lambda *a: said.append(a))
+  said, ran = [], []
+  with runs.locked(tmp_path):
+    ran.append(True)
+  assert ran
+  assert "no locks" in said[0][1]
+  assert tmp_path in said[0]
+
+
+def test_other_errors_of_locking_are_not_swallowed(tmp_path, monkeypatch):
+  def flock(*_):
+    raise OSError(errno.EIO, "Broken")
+
+  monkeypatch.setattr(fcntl, "flock", flock)
+  with pytest.raises(OSError, match="Broken"), runs.locked(tmp_path):
+    pytest.fail("the lock was given")
 
 
 def test_the_lock_is_free_after_an_error(tmp_path):
