@@ -19,6 +19,7 @@ from lumbar_jax.evaluation.labelling import read_thresholds
 from lumbar_jax.evaluation.results import AVERAGED, MEAN
 from lumbar_jax.files import read_json
 from lumbar_jax.reports import slices
+from lumbar_jax.reports.predicted import paths_of
 from lumbar_jax.runs import Run
 from lumbar_jax.training.writers import read_metrics
 
@@ -135,21 +136,6 @@ def changed_settings(run: Run) -> dict[str, Any]:
   }
 
 
-def prediction_path(run: Run, study: PreparedStudy) -> Path | None:
-  """Returns the predicted label map of a study, the first by name.
-
-  It lies under `predictions/`, names the patient and the session in its path,
-  and ends in `_dseg.nii.gz`.
-  """
-  folder = run.folder / "predictions"
-  wanted = [f"_{name}_" for name in (study.patient, study.session) if name]
-  for path in sorted(folder.rglob("*_dseg.nii.gz")):
-    words = "_".join(("", *path.relative_to(folder).parts))
-    if all(word in words for word in wanted):
-      return path
-  return None
-
-
 def _read_classes(path: Path, scheme: Scheme) -> np.ndarray:
   """Reads a label map in the scheme's numbers as [n H W] uint8 classes.
 
@@ -179,9 +165,9 @@ def predicted_slices(
     {study: its slices}, and what went wrong, as sentences.
   """
   found, problems = {}, []
-  evaluated = set(facts.studies)
+  evaluated, paths = set(facts.studies), paths_of(run, studies)
   for study in sorted(studies, key=lambda s: s.name):
-    path = prediction_path(run, study)
+    path = paths.get(study.name)
     if study.name not in evaluated or study.native_mask is None or not path:
       continue
     try:

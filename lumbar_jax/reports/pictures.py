@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from lumbar_jax.evaluation.results import AVERAGED, MEAN
 from lumbar_jax.reports import figures, film, slices
 from lumbar_jax.reports.contents import Facts, select
+from lumbar_jax.reports.predicted import overlays_of_others
 from lumbar_jax.reports.style import DARK, LIGHT, to_jpeg, to_png
 from lumbar_jax.runs import Run
 
@@ -151,13 +152,9 @@ def extremes(
 
 def unlabelled(run: Run, facts: Facts) -> dict[str, Any]:
   """Returns pictures of studies without masks, and the paths of the others."""
-  folder = run.folder / "predictions"
-  scored = tuple(f"{study}_" for study in facts.studies)
-  paths = [  # those that were scored are among the slices already
-    path
-    for path in sorted(folder.rglob("*_overlay.png"))
-    if not path.name.startswith(scored)
-  ]
+  digests = facts.environment.get("studies", {})
+  scored = [digests[name] for name in facts.studies if name in digests]
+  paths = overlays_of_others(run, scored)  # the slices show those already
   left_out = [p.relative_to(run.folder).as_posix() for p in paths]
   shown = [_overlay(path) for path in paths[:NUM_OVERLAYS]]
   return {"shown": shown, "left_out": left_out[NUM_OVERLAYS:]}

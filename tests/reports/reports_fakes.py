@@ -39,7 +39,9 @@ def fake_study(name: str, truth: np.ndarray, flags=()) -> PreparedStudy:
   """Returns a study whose picture is half as fine as its mask."""
   patient, session = name.rsplit("_", 1)
   half = truth[:, ::2, ::2, None].astype(np.float32)
-  info = {"flags": list(flags), "digest": "0", "paths": {}}
+  image = f"/data/{patient}/{session}/anat/{name}_acq-sag_T2w.nii.gz"
+  info = {"flags": list(flags), "digest": f"digest of {name}"}
+  info["paths"] = {"T2w": image}
   spacing = (4.0, 0.5, 1.0)
   shape = truth.shape[1:]
   return PreparedStudy(
@@ -48,7 +50,10 @@ def fake_study(name: str, truth: np.ndarray, flags=()) -> PreparedStudy:
 
 
 def write_prediction(run: runs.Run, study, labels: np.ndarray) -> Path:
-  """Writes a label map [n h w] as RUN/predictions/sub-X/ses-Y/anat/..."""
+  """Writes a label map [n h w] as RUN/predictions/sub-X/ses-Y/anat/...
+
+  With the part of its sidecar that says what it was made from.
+  """
   scratch = run.folder / "grid.nii.gz"
   affine = np.diag([4.0, 0.5, 1.0, 1.0])[[0, 2, 1, 3]]
   affine[1:3] *= -1  # stored as (right, inferior, posterior)
@@ -56,6 +61,8 @@ def write_prediction(run: runs.Run, study, labels: np.ndarray) -> Path:
   folder = run.folder / "predictions" / study.patient / study.session / "anat"
   path = folder / f"{study.patient}_{study.session}_acq-sag_dseg.nii.gz"
   write_volume(path, labels, read_volume(scratch))
+  sidecar = path.with_name(path.name.replace(".nii.gz", ".json"))
+  write_json(sidecar, {"InputDigest": study.info["digest"]})
   scratch.unlink()
   return path
 
@@ -93,7 +100,7 @@ def write_rest(run: runs.Run, studies) -> None:
   folds = [["sub-90"], ["sub-91", "sub-92"]]
   splits = {"test": test, "folds": folds, "unlabelled": [], "settings": {}}
   write_json(run.folder / "splits.json", splits)
-  runs.record_environment(run, {study.name: "0" for study in studies})
+  runs.record_environment(run, {s.name: s.info["digest"] for s in studies})
   for fold in (0, 1, None):
     values = np.linspace(0.05, 0.95, run.scheme.num_classes)
     write_thresholds(run.thresholds_path(fold), run.scheme, values)

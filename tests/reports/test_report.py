@@ -12,7 +12,7 @@ from lumbar_jax.errors import InputError
 from lumbar_jax.evaluation import surface_table, tables
 from lumbar_jax.evaluation.tables import MEAN_ROWS
 from lumbar_jax.files import write_json, write_text
-from lumbar_jax.reports import contents, pictures
+from lumbar_jax.reports import contents, pictures, predicted
 from lumbar_jax.reports.html import write_report
 
 
@@ -41,8 +41,12 @@ def finished(tmp_path_factory):
   folder = run.folder / "predictions"
   for name in ("sub-77_ses-1_acq-sag", "sub-01_ses-1_acq-sag"):
     matplotlib.image.imsave(folder / f"{name}_overlay.png", picture)
+    digest = {"InputDigest": f"digest of {name.removesuffix('_acq-sag')}"}
+    write_json(folder / f"{name}_dseg.json", digest)
   flag = "T1w: registration refused <by 20 mm>"
-  studies[1] = dataclasses.replace(studies[1], info={"flags": [flag]})
+  studies[1] = dataclasses.replace(
+    studies[1], info=studies[1].info | {"flags": [flag]}
+  )
   return run, studies, Page(write_report(run, studies))
 
 
@@ -262,17 +266,33 @@ def test_predictions_are_read_in_the_schemes_numbers(tmp_path):
 
 def test_patients_with_names_alike_keep_their_own_predictions(tmp_path):
   run = fakes.fake_run(tmp_path)
-  studies = [
-    fakes.fake_study(name, fakes.truth_of(0, 4))
-    for name in ("sub-10_ses-1", "sub-1_ses-10", "sub-1_ses-1")
-  ]
-  for study in studies[:2]:
+  names = ("sub-10_ses-1", "sub-1_ses-10", "sub-1_ses-1", "1_2", "2_1", "2_")
+  studies = [fakes.fake_study(name, fakes.truth_of(0, 4)) for name in names]
+  for study in (*studies[:2], *studies[3:5]):
     fakes.write_prediction(run, study, study.native_mask)
-  found = [contents.prediction_path(run, study) for study in studies]
-  assert [p and p.name for p in found] == [
-    *("sub-10_ses-1_acq-sag_dseg.nii.gz", "sub-1_ses-10_acq-sag_dseg.nii.gz"),
-    None,
+  found = predicted.paths_of(run, studies)
+  assert {name: path.name for name, path in found.items()} == {
+    name: f"{name}_acq-sag_dseg.nii.gz" for name in (*names[:2], *names[3:5])
+  }
+
+
+def test_twins_keep_their_own_places_and_damaged_sidecars_are_nobodys(tmp_path):
+  run = fakes.fake_run(tmp_path)
+  studies = [
+    fakes.fake_study(f"sub-{n}_ses-1", fakes.truth_of(0, 4)) for n in (2, 1)
   ]
+  for study in studies:
+    study.info["digest"] = "the same"  # the same files under two names
+    # (`outputs.place` tells BIDS names by the file; these are not there.)
+    folder = run.folder / "predictions"
+    for end in ("_dseg.nii.gz", "_dseg.json"):
+      write_text(folder / f"{study.name}{end}", '{"InputDigest": "the same"}')
+  write_text(folder / "sub-3_ses-1_dseg.json", "{")
+  write_text(folder / "sub-4_ses-1_dseg.json", "[]")
+  found = predicted.paths_of(run, studies)
+  assert {n: p.name for n, p in found.items()} == {
+    s.name: f"{s.name}_dseg.nii.gz" for s in studies
+  }
 
 
 def test_flags_come_from_the_cache_without_studies(tmp_path):
