@@ -146,13 +146,14 @@ def main(argv: list[str]) -> None:
 
   if _KEEP_MEMORY.value:
     allocation.keep_memory()  # before there are threads
-  from lumbar_jax import compilation, logs, modes
+  from lumbar_jax import compilation, compile_watch, logs, modes
 
   logs.setup()
   cache = _COMPILE_CACHE.value
   if cache is None and _DISTRIBUTED.value:
     cache = ""  # XLA can hang where only some of the processes find a program
   compilation.keep_compiled(cache)
+  compile_watch.start()
 
   config = _config()
   options = modes.Options(
