@@ -11,7 +11,7 @@ from lumbar_jax import metrics
 from lumbar_jax.arrays import Counts
 from lumbar_jax.errors import InputError
 from lumbar_jax.escaping import cell, uncell
-from lumbar_jax.evaluation import statistics
+from lumbar_jax.evaluation import confusion, statistics
 from lumbar_jax.evaluation.results import MEAN, Results, Row, save_counts
 from lumbar_jax.files import atomic_path
 
@@ -33,7 +33,9 @@ _WHOLE = {"num_studies", "num_patients"}
 
 
 def save(folder: str | Path, results: Results, **bootstrap: Any) -> None:
-  """Writes counts.npz, per_class.csv and per_study.csv, each atomically.
+  """Writes counts.npz and the tables made of it, each atomically.
+
+  The tables: per_class.csv, per_study.csv and confusion.csv.
 
   Args:
     folder: a run's `evaluation` folder.
@@ -45,6 +47,9 @@ def save(folder: str | Path, results: Results, **bootstrap: Any) -> None:
   rows = per_class(results, **bootstrap)
   write_table(folder / "per_class.csv", PER_CLASS_COLUMNS, rows)
   write_table(folder / "per_study.csv", PER_STUDY_COLUMNS, per_study(results))
+  columns = confusion.columns(results.scheme.names)
+  rows = confusion.table_rows(results)
+  write_table(folder / "confusion.csv", columns, rows)
 
 
 def with_means(values: np.ndarray) -> np.ndarray:

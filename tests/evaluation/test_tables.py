@@ -141,7 +141,8 @@ def test_saved_tables_read_back(tmp_path):
   results = make_results()
   tables.save(tmp_path, results, **FAST)
   names = {path.name for path in tmp_path.iterdir()}
-  assert names == {"counts.npz", "per_class.csv", "per_study.csv"}
+  tables_of = {"per_class.csv", "per_study.csv", "confusion.csv"}
+  assert names == {"counts.npz", *tables_of}
   for name, rows in (
     ("per_class.csv", tables.per_class(results, **FAST)),
     ("per_study.csv", tables.per_study(results)),
