@@ -158,9 +158,25 @@ def _report(run: Run, data: stages.Material) -> None:
 
 
 def report(options: Options) -> None:
-  """Writes report.html of what the run has so far."""
+  """Writes report.html of what the run has so far.
+
+  Without its data, which may have stayed on another machine, the page has no
+  pictures and says why.
+  """
+  from lumbar_jax.reports.html import write_report
+
   run = _run(options, "report")
-  _report(run, stages.material(run))
+  begun = (run.folder / "config.json").is_file()
+  try:
+    data = stages.material(run)
+  except InputError as error:
+    if not begun:
+      raise
+    logging.warning("the report has no pictures: %s", error)
+    distributed.on_main(write_report, run, (), [str(error)])
+    logging.info("report: %s", run.folder / "report.html")
+  else:
+    _report(run, data)
 
 
 def predict(options: Options) -> None:

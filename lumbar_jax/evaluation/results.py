@@ -4,6 +4,8 @@
 """
 
 import dataclasses
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ from lumbar_jax.arrays import Counts
 from lumbar_jax.errors import InputError
 from lumbar_jax.files import atomic_path
 
+# What the .npz format, a zip file, raises where bytes are missing or flipped.
+_ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, NotImplementedError)
 AVERAGED = "averaged"  # the fold models' averaged scores
 MEAN = "mean"  # the mean of the fold models' metrics: paper 000's number
 
@@ -120,10 +124,21 @@ def load_counts(path: str | Path) -> Results:
   """Reads `counts.npz`.
 
   Raises:
-    InputError: no such file.
+    InputError: no such file, or a damaged one.
   """
   if not Path(path).is_file():
     raise InputError("no such file", "run --mode=evaluate first", path=path)
+  try:
+    return _load_counts(path)
+  except (OSError, EOFError, ValueError, KeyError, *_ZIP_ERRORS) as error:
+    raise InputError(
+      f"damaged counts ({type(error).__name__}: {error})",
+      "delete the file and run --mode=evaluate again",
+      path=path,
+    ) from error
+
+
+def _load_counts(path: str | Path) -> Results:
   with np.load(path, allow_pickle=False) as file:
     columns = [file[n].tolist() for n in ("fold", "labelling", "study")]
     columns += [file["patient"].tolist(), list(file["counts"])]

@@ -1,11 +1,12 @@
 """What a report says: the facts in a run's folder, as far as they exist."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from absl import logging
 
 from lumbar_jax.anatomy import IGNORE, Scheme
 from lumbar_jax.config import default, flatten
@@ -16,7 +17,12 @@ from lumbar_jax.data.volumes import read_volume
 from lumbar_jax.errors import InputError
 from lumbar_jax.evaluation import tables
 from lumbar_jax.evaluation.labelling import read_thresholds
-from lumbar_jax.evaluation.results import AVERAGED, MEAN
+from lumbar_jax.evaluation.results import (
+  AVERAGED,
+  MEAN,
+  Results,
+  load_counts,
+)
 from lumbar_jax.files import read_json
 from lumbar_jax.reports import slices
 from lumbar_jax.reports.predicted import paths_of
@@ -24,6 +30,8 @@ from lumbar_jax.runs import Run
 from lumbar_jax.training.writers import read_metrics
 
 Rows = list[dict[str, Any]]
+# What a cut off or flipped file can make readers raise.
+_DAMAGES = (OSError, ValueError, KeyError, TypeError, AttributeError)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +46,8 @@ class Facts:
     per_study: rows of per_study.csv.
     thresholds: {"fold 0" or "run": [k]}.
     surface: rows of surface.csv.
+    results: the counts of counts.npz, or None.
+    damages: sentences about files that cannot be used.
   """
 
   histories: dict[int, list[dict[str, Any]]]
@@ -47,6 +57,8 @@ class Facts:
   per_study: Rows
   thresholds: dict[str, Any]
   surface: Rows = dataclasses.field(default_factory=list)
+  results: Results | None = None
+  damages: tuple[str, ...] = ()
 
   @property
   def folds(self) -> list[str]:
@@ -75,31 +87,61 @@ class Facts:
 
 
 def gather(run: Run) -> Facts:
-  """Reads what a run's folder has so far.
-
-  Raises:
-    InputError: a file is there and cannot be used.
-  """
-  histories = {f: read_metrics(run.fold_folder(f)) for f in run.folds}
-  splits, environment = (
-    run.folder / f"{name}.json" for name in ("splits", "environment")
-  )
-  per_class, per_study, surface = (
-    tables.read_table(path) if path.is_file() else []
-    for path in (
-      run.folder / "evaluation" / f"{name}.csv"
-      for name in ("per_class", "per_study", "surface")
+  """Reads what a run's folder has so far; damaged files are named in it."""
+  read, evaluation = _Reader(run.folder), run.folder / "evaluation"
+  histories = {
+    fold: read(
+      run.fold_folder(fold) / "metrics.jsonl",
+      lambda path: read_metrics(path.parent),
+      [],
     )
+    for fold in run.folds
+  }
+  per_class, per_study, surface = (
+    read(evaluation / f"{name}.csv", tables.read_table, [])
+    for name in ("per_class", "per_study", "surface")
   )
   return Facts(
     {fold: lines for fold, lines in histories.items() if lines},
-    read_splits(splits)[0] if splits.is_file() else None,
-    read_json(environment) if environment.is_file() else {},
+    read(run.folder / "splits.json", lambda path: read_splits(path)[0], None),
+    read(run.folder / "environment.json", _read_environment, {}),
     per_class,
     per_study,
-    _thresholds(run),
+    _thresholds(run, read),
     surface,
+    read(evaluation / "counts.npz", load_counts, None),
+    tuple(read.damages),
   )
+
+
+class _Reader:
+  """Reads files that may be missing or damaged, and keeps what was wrong."""
+
+  def __init__(self, folder: Path):
+    """Takes the folder that paths are told within."""
+    self._folder = folder
+    self.damages: list[str] = []
+
+  def __call__(self, path: Path, read: Callable[[Path], Any], nothing: Any):
+    """Returns `read(path)`, or `nothing` of a missing or damaged file."""
+    if not path.is_file():
+      return nothing
+    try:
+      return read(path)
+    except InputError as error:
+      problem = f"{error.problem}. {error.remedy}"
+    except _DAMAGES as error:
+      problem = f"damaged ({type(error).__name__}: {error})"
+    name = path.relative_to(self._folder).as_posix()
+    self.damages.append(f"{name}: {problem}")
+    logging.warning("%s: %s", path, problem)
+    return nothing
+
+
+def _read_environment(path: Path) -> dict[str, Any]:
+  """Reads environment.json; what it lacks is empty."""
+  blank = {"versions": {}, "devices": [], "python": "unknown", "studies": {}}
+  return blank | dict(read_json(path))
 
 
 def select(rows: Rows, **wanted: str) -> Rows:
@@ -107,14 +149,14 @@ def select(rows: Rows, **wanted: str) -> Rows:
   return [r for r in rows if all(r[n] == v for n, v in wanted.items())]
 
 
-def _thresholds(run: Run) -> dict[str, Any]:
+def _thresholds(run: Run, read: _Reader) -> dict[str, Any]:
   paths = {f"fold {fold}": run.thresholds_path(fold) for fold in run.folds}
   paths["run"] = run.thresholds_path()
-  return {
-    name: read_thresholds(path, run.scheme)
+  found = {
+    name: read(path, lambda path: read_thresholds(path, run.scheme), None)
     for name, path in paths.items()
-    if path.is_file()
   }
+  return {name: values for name, values in found.items() if values is not None}
 
 
 def data_name(run: Run) -> str:

@@ -15,31 +15,38 @@ from lumbar_jax.evaluation.results import AVERAGED, MEAN
 from lumbar_jax.evaluation.surface_table import summarise
 from lumbar_jax.evaluation.tables import MEAN_ROWS
 from lumbar_jax.progress import duration
-from lumbar_jax.reports import contents, figures, page, pictures
+from lumbar_jax.reports import contents, exchanges, figures, page, pictures
 from lumbar_jax.reports.contents import Facts, select
 from lumbar_jax.runs import Run
 
 
-def write_report(run: Run, studies: Sequence[PreparedStudy] = ()) -> Path:
+def write_report(
+  run: Run,
+  studies: Sequence[PreparedStudy] = (),
+  missing: Sequence[str] = (),
+) -> Path:
   """Writes `report.html` of what a run has so far.
+
+  Files that are missing or damaged are named in it.
 
   Args:
     run: trained, half trained or new.
     studies: prepared studies with truth, for the pictures; may be empty.
+    missing: sentences about what could not be had (the data).
 
   Returns:
     The file's path.
-
-  Raises:
-    InputError: a file of the run is there and cannot be used.
   """
   facts = contents.gather(run)
-  context = _context(run, facts, studies)
+  context = _context(run, facts, studies, missing)
   return page.write(run.folder / "report.html", "report.html", context)
 
 
 def _context(
-  run: Run, facts: Facts, studies: Sequence[PreparedStudy]
+  run: Run,
+  facts: Facts,
+  studies: Sequence[PreparedStudy],
+  missing: Sequence[str],
 ) -> dict[str, Any]:
   """Returns everything that the template names."""
   cases, problems = contents.predicted_slices(run, facts, studies)
@@ -55,6 +62,7 @@ def _context(
     "headline": _headline(facts),
     "blocks": _blocks(facts),
     "means": _means(facts),
+    "taken_for": _taken_for(facts),
     "class_chart": pictures.class_scores(run, facts),
     "study_rows": _study_rows(facts),
     "box_chart": pictures.study_boxes(run, facts),
@@ -62,6 +70,7 @@ def _context(
     "examples": pictures.examples(run, cases),
     "extremes": pictures.extremes(run, facts, cases),
     "problems": problems,
+    "missing": list(missing),
     "flags": contents.study_flags(run, facts, studies),
     "num_studies": len(facts.environment.get("studies", studies)),
     "unlabelled": pictures.unlabelled(run, facts),
@@ -118,6 +127,13 @@ def _means(facts: Facts) -> list[dict[str, Any]]:
       line = table.setdefault(row["fold"], {"fold": row["fold"]})
       line.setdefault(row["class"], {})[row["labelling"]] = row
   return list(table.values())
+
+
+def _taken_for(facts: Facts) -> dict[str, Any] | None:
+  """Returns which class is taken for which, None without counts."""
+  if facts.results is None:
+    return None
+  return exchanges.view(facts.results, facts.shown_fold, facts.labelling)
 
 
 def _study_rows(facts: Facts) -> list[dict[str, Any]]:

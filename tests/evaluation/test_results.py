@@ -5,10 +5,16 @@ import types
 import numpy as np
 import pytest
 
-from lumbar_jax.anatomy import SPIDER
+from lumbar_jax.anatomy import SPIDER, Scheme, Structure
 from lumbar_jax.errors import InputError
 from lumbar_jax.evaluation import results as results_lib
-from lumbar_jax.evaluation.results import Results, make_row
+from lumbar_jax.evaluation.results import (
+  Results,
+  Row,
+  load_counts,
+  make_row,
+  save_counts,
+)
 
 
 def make_results():
@@ -87,3 +93,21 @@ def test_a_file_of_an_older_version_has_no_slices(tmp_path):
 def test_missing_counts_name_the_file(tmp_path):
   with pytest.raises(InputError, match=r"counts\.npz"):
     results_lib.load_counts(tmp_path / "counts.npz")
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "text"])
+def test_damaged_counts_are_named(tmp_path, damage):
+  path = tmp_path / "counts.npz"
+  scheme = Scheme("s", (Structure("A", "#000000"), Structure("B", "#ffffff")))
+  counts = np.arange(4).reshape(2, 2)
+  save_counts(path, Results(scheme, [Row("0", "TH", "s", "p", counts)]))
+  whole = bytearray(path.read_bytes())
+  middle = len(whole) // 2
+  whole[middle : middle + 64] = bytes(255 - b for b in whole[middle:][:64])
+  path.write_bytes(
+    {"cut": whole[:middle], "flipped": whole, "empty": b"", "text": b"a,b"}[
+      damage
+    ]
+  )
+  with pytest.raises(InputError, match=r"counts\.npz: damaged counts"):
+    load_counts(path)

@@ -1,5 +1,6 @@
 import dataclasses
 import re
+import shutil
 
 import matplotlib.image
 import numpy as np
@@ -7,9 +8,10 @@ import pytest
 import reports_fakes as fakes
 from reports_page import Page
 
+from lumbar_jax import metrics
 from lumbar_jax.anatomy import Scheme, Structure
-from lumbar_jax.errors import InputError
 from lumbar_jax.evaluation import surface_table, tables
+from lumbar_jax.evaluation.results import Results, Row, load_counts
 from lumbar_jax.evaluation.tables import MEAN_ROWS
 from lumbar_jax.files import write_json, write_text
 from lumbar_jax.reports import contents, pictures, predicted
@@ -308,9 +310,67 @@ def test_flags_come_from_the_cache_without_studies(tmp_path):
 def test_a_damaged_table_is_named(tmp_path):
   run = fakes.fake_run(tmp_path)
   write_text(run.folder / "evaluation" / "per_class.csv", "a,b\n1,2\n")
-  with pytest.raises(InputError, match=r"per_class.csv: columns a, b"):
-    write_report(run)
-  assert not (run.folder / "report.html").exists()
+  page = Page(write_report(run))
+  assert "evaluation/per_class.csv: columns a, b" in page.text
+  assert "Nothing has been evaluated yet" in page.text
+
+
+@pytest.mark.parametrize(
+  "name",
+  [
+    "evaluation/counts.npz",
+    "evaluation/per_study.csv",
+    "environment.json",
+    "splits.json",
+    "thresholds.json",
+    "fold_0/metrics.jsonl",
+  ],
+)
+def test_a_file_that_was_cut_off_is_named_and_the_rest_is_shown(
+  finished, tmp_path, name
+):
+  folder = tmp_path / "run"
+  shutil.copytree(finished[0].folder, folder)
+  path = folder / name
+  path.write_bytes(path.read_bytes()[:-40])
+  page = Page(write_report(dataclasses.replace(finished[0], folder=folder)))
+  assert f"A damaged file is left out : {name}:" in page.text
+  assert page.table("Class")
+  assert (page.open, page.unbalanced) == ([], [])
+
+
+def test_what_is_not_at_hand_is_said(tmp_path):
+  page = Page(write_report(fakes.fake_run(tmp_path), (), ["no folder /data"]))
+  assert "Not at hand : no folder /data" in page.text
+
+
+class TestTakenFor:
+  def test_the_table_is_the_counts(self, finished):
+    run, _, page = finished
+    results = load_counts(run.folder / "evaluation" / "counts.npz")
+    counts = sum(row.counts for row in results.select("averaged", "TH"))
+    (table,) = page.table("There is")
+    for name, row in zip(run.scheme.names, counts, strict=True):
+      shown = [float(cell or 0) for cell in table[name]]
+      np.testing.assert_allclose(shown, 100 * row / row.sum(), atol=0.51)
+
+  def test_the_worst_exchange_stands_in_a_sentence(self, finished):
+    assert re.search(
+      r"The worst exchanges between structures: \w+ is taken for \w+ in "
+      r"[\d.]+ % of its pixels",
+      finished[2].text,
+    )
+
+  def test_a_class_that_is_never_predicted_is_a_banner(self, tmp_path):
+    run = fakes.fake_run(tmp_path)
+    study = fakes.fake_study("sub-01_ses-1", fakes.truth_of(1, 4))
+    found = np.where(study.native_mask == 3, 0, study.native_mask)
+    counts = metrics.confusion_host(study.native_mask, found, 4)
+    row = Row("0", "TH", study.name, study.patient, counts)
+    results = Results(run.scheme, [row])
+    tables.save(run.folder / "evaluation", results, num_samples=0)
+    page = Page(write_report(run))
+    assert "Hardly ever predicted : Canal is never predicted" in page.text
 
 
 def test_of_many_overlays_the_rest_are_listed(tmp_path):
