@@ -315,27 +315,21 @@ def test_a_damaged_table_is_named(tmp_path):
   assert "Nothing has been evaluated yet" in page.text
 
 
-@pytest.mark.parametrize(
-  "name",
-  [
-    "evaluation/counts.npz",
-    "evaluation/per_study.csv",
-    "environment.json",
-    "splits.json",
-    "thresholds.json",
-    "fold_0/metrics.jsonl",
-  ],
-)
-def test_a_file_that_was_cut_off_is_named_and_the_rest_is_shown(
-  finished, tmp_path, name
+def test_files_that_were_cut_off_are_named_and_the_rest_is_shown(
+  finished, tmp_path
 ):
   folder = tmp_path / "run"
   shutil.copytree(finished[0].folder, folder)
-  path = folder / name
-  path.write_bytes(path.read_bytes()[:-40])
+  names = ["counts.npz", "per_study.csv"]
+  names = [f"evaluation/{name}" for name in names] + ["fold_0/metrics.jsonl"]
+  names += ["environment.json", "splits.json", "thresholds.json"]
+  for path in (folder / name for name in names):
+    path.write_bytes(path.read_bytes()[:-40])
   page = Page(write_report(dataclasses.replace(finished[0], folder=folder)))
-  assert f"A damaged file is left out : {name}:" in page.text
-  assert page.table("Class")
+  for name in names:
+    assert f"A damaged file is left out : {name}:" in page.text
+  assert "Canal" in page.table("Class")[0]  # of per_class.csv
+  assert page.table("Fold")[0]["1"][0] == "3 of 3"
   assert (page.open, page.unbalanced) == ([], [])
 
 
