@@ -13,11 +13,13 @@ from typing import Any
 import jax
 from absl import logging
 
+from lumbar_jax import timing
 from lumbar_jax.compiler_chatter import Filter
 from lumbar_jax.progress import duration
 
 _EVENT = "/jax/core/compile/backend_compile_duration"
-PATIENCE_S = 3.0  # before anything is said
+_FOUND = "/jax/compilation_cache/cache_hits"
+PATIENCE_S = 5.0  # before anything is said
 EVERY_S = 20.0  # between two words of the same compilation
 _POLL_S = 0.5
 _ALARM_S = 60.0  # XLA's alarm comes after 120
@@ -37,6 +39,7 @@ class _Compilation:
   name: str
   start: float
   said: float | None = None  # when something was said of it last
+  verb: str = "compiled"
 
 
 class Watch:
@@ -56,6 +59,13 @@ class Watch:
       self._running[threading.get_ident()] = one
     self._busy.set()
 
+  def found(self) -> None:
+    """This thread has found its program in the cache."""
+    with self._lock:
+      one = self._running.get(threading.get_ident())
+      if one is not None:
+        one.verb = "found in the cache:"
+
   def end(self) -> None:
     """This thread has compiled its program, or failed to."""
     with self._lock:
@@ -65,7 +75,7 @@ class Watch:
         self._filter.stop()
     if one is not None and one.said is not None:
       took = duration(time.monotonic() - one.start)
-      logging.info("compiled %s in %s", one.name, took)
+      logging.info("%s %s in %s", one.verb, one.name, took)
 
   def look(self, now: float) -> None:
     """Says what is to be said at a time (`time.monotonic`)."""
@@ -103,14 +113,11 @@ def announcement(name: str, folder: str | None) -> str:
     folder: where it will be kept; None: nowhere.
   """
   kept = (
-    f"kept for the next process in {folder}"
+    f"once on this machine: kept for the next process in {folder}"
     if folder
-    else "not kept: --compile_cache=DIR would keep it"
+    else "and each time anew: --compile_cache=DIR would keep it"
   )
-  return (
-    f"compiling {name} (the first time on this machine; mostly one to two "
-    f"minutes on a CPU; {kept})"
-  )
+  return f"compiling {name}: takes up to one or two minutes, {kept}"
 
 
 def _cache() -> str | None:
@@ -131,10 +138,16 @@ def start() -> None:
     if event == _EVENT:
       watch.begin(str(details.get("fun_name", "")))
 
-  def ended(event: str, _seconds: float, **_details: Any) -> None:
+  def ended(event: str, seconds: float, **_details: Any) -> None:
     if event == _EVENT:
+      timing.note_compiling(seconds)
       watch.end()
 
+  def happened(event: str, **_details: Any) -> None:
+    if event == _FOUND:
+      watch.found()
+
   jax.monitoring.register_scalar_listener(begun)
+  jax.monitoring.register_event_listener(happened)
   jax.monitoring.register_event_duration_secs_listener(ended)
   threading.Thread(target=watch.run, name="compile_watch", daemon=True).start()

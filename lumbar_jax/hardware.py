@@ -1,10 +1,15 @@
 """What this process runs on, as far as the operating system says."""
 
+import contextlib
 import os
 import platform
 from pathlib import Path
 
 _CPU_INFO = Path("/proc/cpuinfo")
+_LIMITS = (
+  Path("/sys/fs/cgroup/memory.max"),
+  Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
 _NVIDIA = Path("/proc/driver/nvidia/gpus")
 
 
@@ -37,6 +42,37 @@ def num_cores() -> int:
     return len(os.sched_getaffinity(0))
   except AttributeError:  # not Linux
     return os.cpu_count() or 1
+
+
+def memory_gb() -> float:
+  """Returns the memory that this process may use, in GB; 0 if not known."""
+  found = []
+  with contextlib.suppress(AttributeError, OSError, ValueError):  # not POSIX
+    found.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+  for path in _LIMITS:  # a container's
+    try:
+      found.append(int(path.read_text(encoding="ascii")))
+    except (OSError, ValueError):  # no such file, or "max"
+      continue
+  return min(found) / 1e9 if found else 0.0
+
+
+def describe() -> str:
+  """Returns all devices, cores and the memory in a line; asks JAX."""
+  import jax
+
+  devices = jax.devices()
+  kinds = dict.fromkeys(f"{d.device_kind} ({d.platform})" for d in devices)
+  text = f"{len(devices)} x {', '.join(kinds)}"
+  if devices[0].platform == "cpu":
+    text = f"{len(devices)} x CPU ({cpu_model()})"
+  else:
+    stats = jax.local_devices()[0].memory_stats() or {}
+    if "bytes_limit" in stats:
+      text += f", {stats['bytes_limit'] / 1e9:.0f} GB each"
+  if jax.process_count() > 1:
+    text += f" in {jax.process_count()} processes"
+  return f"{text}; {num_cores()} cores, {memory_gb():.0f} GB of memory"
 
 
 def device_name() -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from absl import logging
 
-from lumbar_jax import distributed
+from lumbar_jax import distributed, remarks
 from lumbar_jax.data.prepare import PreparedStudy
 from lumbar_jax.evaluation import surface_table, tables
 from lumbar_jax.evaluation.evaluate import evaluate_studies, patching
@@ -146,11 +146,7 @@ def predictions_folder(run: Run) -> Path:
 def show(run: Run, results: Results) -> None:
   """Logs the table of a run's main figures, and says what data they are of."""
   fold = MEAN if AVERAGED not in results.folds else AVERAGED
-  kind = (
-    "synthetic phantom data"
-    if run.config.data.source == "phantom"
-    else f"the data in {run.config.data.root or run.config.data.manifest}"
-  )
+  kind = remarks.data_words(run)
   for row in dict.fromkeys((MEAN, fold)):
     text = tables.format_table(results, row, **bootstrap_options(run.config))
     logging.info("on %s\n%s", kind, text)

@@ -12,6 +12,7 @@ from lumbar_jax import (
   distributed,
   finishing,
   held_out,
+  remarks,
   stages,
 )
 from lumbar_jax import config as config_lib
@@ -82,6 +83,13 @@ def _run(options: Options, mode: str) -> Run:
   return open_run(_workdir(options), options.config, write=False)
 
 
+def _material(run: Run) -> stages.Material:
+  """Returns a run's material; says what it is of and what it works on."""
+  data = stages.material(run)
+  remarks.at_start(run, data)
+  return data
+
+
 def _evaluate(run: Run, data: stages.Material) -> None:
   from lumbar_jax.inference.predict import predict_studies, save_labels
 
@@ -98,6 +106,7 @@ def _evaluate(run: Run, data: stages.Material) -> None:
   if data.unlabelled:
     predict_studies(run, data.unlabelled, held_out.predictions_folder(run))
   distributed.on_main(held_out.show, run, results)
+  distributed.on_main(remarks.after_evaluation, run, data, results)
 
 
 def prepare(options: Options) -> None:
@@ -117,11 +126,11 @@ def crossval(options: Options) -> None:
   one goes on: many can so share the work.
   """
   run = _run(options, "crossval")
-  data = stages.material(run)
+  data = _material(run)
   engine = stages.engine(run)
   one = options.fold is not None
-  for fold in [run.check_fold(options.fold)] if one else run.folds:
-    stages.train_fold(run, data, fold, engine)
+  folds = [run.check_fold(options.fold)] if one else list(run.folds)
+  stages.train_folds(run, data, folds, engine)
   if one and not finishing.is_last([run]):
     return
   with finishing.turn(run.folder, one) as mine:
@@ -136,8 +145,8 @@ def train(options: Options) -> None:
   if options.fold is None:
     raise InputError("--fold is missing", "give --fold=0, 1 ...")
   run.check_fold(options.fold)
-  data = stages.material(run)
-  stages.train_fold(run, data, options.fold, stages.engine(run))
+  data = _material(run)
+  stages.train_folds(run, data, [options.fold], stages.engine(run))
   scorer = fold_scorers(run, [options.fold])[0]
   stages.tune_fold(run, data, options.fold, scorer)
 
@@ -145,7 +154,7 @@ def train(options: Options) -> None:
 def evaluate(options: Options) -> None:
   """Tunes thresholds and evaluates a run whose folds are trained."""
   run = _run(options, "evaluate")
-  _evaluate(run, stages.material(run))
+  _evaluate(run, _material(run))
 
 
 def _report(run: Run, data: stages.Material) -> None:
@@ -222,7 +231,7 @@ def ensemble(options: Options) -> None:
   with distributed.main_first("ensemble"):
     model = combine.open_ensemble(_workdir(options), options.config)
   run = model.run
-  data = stages.material(run)
+  data = _material(run)
   if model.ensemble.is_stacking:
     combine.train_all_heads(
       [model],
@@ -246,6 +255,7 @@ def study(options: Options) -> None:
   config = options.config or load_run(folder).config
   config.mode = "study"  # the folder's kind, however it was asked for
   opened = study_lib.open_study(folder, config)
+  remarks.at_start(opened.run, opened.data)
   part = options.network is not None or options.fold is not None
   if part:
     study_lib.train_networks(opened, options.network, options.fold)

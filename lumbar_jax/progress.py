@@ -12,6 +12,8 @@ import time
 
 from absl import logging
 
+from lumbar_jax.timing import working_s
+
 LOG_EVERY_S = 30.0
 _POLL_S = 1.0
 
@@ -27,10 +29,10 @@ def duration(seconds: float) -> str:
 
 
 class Pace:
-  """Seconds a unit, measured; what came before the first update is left out.
+  """Seconds a unit, measured.
 
-  The first unit is often slower than all others (a program is compiled), so it
-  counts only until there is something better.
+  The first unit is often slower than all others (files are read for the first
+  time), so it counts only until there is something better.
   """
 
   def __init__(self, done: float, now: float):
@@ -101,7 +103,7 @@ class Progress:
     self._title, self._total, self._done = title, max(total, 1), start
     self._after, self._whole = after, whole
     self._note, self._start = "", time.monotonic()
-    self._pace, self._logged = Pace(start, self._start), self._start
+    self._pace, self._logged = Pace(start, working_s()), self._start
     self._first, self._task, self._owner = start, None, False
     self._display = None
     self._ended, self._lock = threading.Event(), threading.Lock()
@@ -133,7 +135,7 @@ class Progress:
   def update(self, done: float, note: str = "") -> None:
     """Sets the units done so far, and a few words to show beside them."""
     self._done, self._note = done, note or self._note
-    self._pace.update(done, time.monotonic())
+    self._pace.update(done, working_s())
     if self._task is not None:
       self._display.update(
         self._task, completed=done, count=self._count(), note=self._beside()

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 
 from absl import logging
 
-from lumbar_jax import distributed
+from lumbar_jax import distributed, remarks
 from lumbar_jax.anatomy import Scheme
 from lumbar_jax.data.pipeline import PatchSource, Sources
 from lumbar_jax.data.prepare import PreparedStudy, prepare_studies
@@ -151,10 +151,6 @@ def _prepare(
 
 def engine(run: Run) -> Engine:
   """Returns a run's compiled functions, for all its folds."""
-  logging.info(
-    "compiling %s for all folds: the first step takes a while",
-    run.config.model.name,
-  )
   return make_engine(build_network(run), build_optimizer(run), run.config)
 
 
@@ -167,8 +163,22 @@ def patch_sources(run: Run, data: Material, fold: int) -> Sources:
   )
 
 
-def train_fold(run: Run, data: Material, fold: int, engine: Engine) -> None:
-  """Trains a fold from where it was left, unless it is finished."""
+def train_fold(
+  run: Run,
+  data: Material,
+  fold: int,
+  engine: Engine,
+  later: Sequence[int] = (),
+) -> None:
+  """Trains a fold from where it was left, unless it is finished.
+
+  Args:
+    run: the run.
+    data: its material.
+    fold: the fold's number.
+    engine: the run's compiled functions.
+    later: folds that this process trains after it, for the time left.
+  """
   run.check_fold(fold)
   sources = patch_sources(run, data, fold)
   folder = run.fold_folder(fold)
@@ -182,30 +192,51 @@ def train_fold(run: Run, data: Material, fold: int, engine: Engine) -> None:
       folder,
       fold,
       initial_weights(run, fold),
+      follow=(remarks.epochs_left(run, later), f"all of {run.title}"),
     )
     logging.info(
       "fold %d: %d training and %d validation patches, %s",
       *(fold, *map(len, sources)),
       "already trained" if trainer.done else f"epoch {trainer.position.epoch}",
     )
-    position = trainer.run()
+    was_done, position = trainer.done, trainer.run()
   logging.info(
     "fold %d: best validation %s %.4f in epoch %d",
     *(fold, run.config.training.best_by),
     *(position.best_score, position.best_epoch + 1),
   )
+  if not was_done:
+    distributed.on_main(
+      remarks.after_fold, run, fold, position, trainer.best_counts
+    )
+
+
+def train_folds(
+  run: Run, data: Material, folds: Sequence[int], engine: Engine
+) -> None:
+  """Trains some folds one after the other, see `train_fold`."""
+  remarks.before_folds(run, data, folds)
+  for number, fold in enumerate(folds, start=1):
+    train_fold(run, data, fold, engine, folds[number:])
 
 
 def tune_fold(
-  run: Run, data: Material, fold: int, scorer: Scorer
+  run: Run,
+  data: Material,
+  fold: int,
+  scorer: Scorer,
+  progress: Progress | None = None,
 ) -> ThresholdCounts:
   """Tunes a fold's thresholds on its validation studies and stores them."""
-  studies = data.of(data.splits.validation(fold))
+
+  def studies():
+    for study in distributed.share(data.of(data.splits.validation(fold))):
+      yield study
+      if progress is not None:
+        progress.update(progress.done + 1, study.name)
+
   own = collect_thresholds(
-    scorer,
-    distributed.share(studies),
-    run.scheme.num_classes,
-    **patching(run.config),
+    *(scorer, studies(), run.scheme.num_classes), **patching(run.config)
   )
   counts = sum(
     distributed.gather(own), ThresholdCounts.zeros(run.scheme.num_classes)
@@ -229,8 +260,8 @@ def _write_thresholds(
 def tune(run: Run, data: Material, scorers: Sequence[Scorer]) -> None:
   """Tunes every fold's thresholds, and the run's on the pooled scores."""
   pooled = ThresholdCounts.zeros(run.scheme.num_classes)
-  with Progress("tuning thresholds, folds", len(scorers)) as progress:
+  total = len(distributed.share(data.of(data.splits.validated)))
+  with Progress("tuning thresholds, studies", total) as progress:
     for fold, scorer in enumerate(scorers):
-      pooled = pooled + tune_fold(run, data, fold, scorer)
-      progress.update(fold + 1)
+      pooled = pooled + tune_fold(run, data, fold, scorer, progress)
   _write_thresholds(run, None, pooled)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from absl import logging
 
 from lumbar_jax import config as config_lib
-from lumbar_jax import distributed, stages
+from lumbar_jax import distributed, remarks, stages
 from lumbar_jax.combine import finished, make_ensemble, train_all_heads
 from lumbar_jax.data.splits_file import read_splits
 from lumbar_jax.ensembles import assess, tuning
@@ -193,9 +193,8 @@ def train_networks(
       "network %d of %d, %s: %d folds to train",
       *(number, len(members), member.name, len(left)),
     )
-    engine = stages.engine(run) if left else None
-    for one in left:
-      stages.train_fold(run, study.data, one, engine)
+    if left:
+      stages.train_folds(run, study.data, left, stages.engine(run))
   study.weights.forget()
 
 
@@ -227,7 +226,7 @@ def evaluate(study: Study) -> None:
 
 def _evaluate(study: Study) -> dict[str, Results]:
   models = study.models()
-  return assess.evaluate_models(
+  found = assess.evaluate_models(
     models,
     study.parts(),
     study.weights,
@@ -235,6 +234,8 @@ def _evaluate(study: Study) -> dict[str, Results]:
     keep=[model.title for model in shown_models(study.run, models)],
     labelling=study.run.config.study.labelling,
   )
+  remarks.after_study(found, [member.name for member in study.members])
+  return found
 
 
 def gather(study: Study) -> "Found":

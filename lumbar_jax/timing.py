@@ -17,6 +17,23 @@ from typing import Any
 Clock = Callable[[], float]
 OTHER = "other"
 
+_compiling_s = 0.0  # that this process has spent on it
+
+
+def note_compiling(seconds: float) -> None:
+  """Adds the time that a program took to compile."""
+  global _compiling_s
+  _compiling_s += seconds
+
+
+def working_s() -> float:
+  """Returns a clock that stands still for what was spent on compiling.
+
+  In seconds; differences alone have a meaning. Work that goes on has a pace by
+  it that its first, slow step does not spoil.
+  """
+  return time.monotonic() - _compiling_s
+
 
 class _Stages:
   """Seconds by stage; while a stage is open, those around it stand still."""

@@ -99,19 +99,32 @@ def test_a_long_compilation_is_announced_and_timed(monkeypatch, said):
   monkeypatch.setattr(compile_watch, "_cache", lambda: "/home/x/cache")
   watch = compile_watch.Watch()
   watch.begin("train_step")
-  for seconds in (1, 2, 4, 10, 25, 30, 46):
+  for seconds in (1, 2, 5, 10, 25, 30, 46):
     watch.look(100.0 + seconds)
   now[0] = 161.0
   watch.end()
   watch.look(200.0)
   assert len(said) == 4
-  assert "compiling the train step (the first time" in said[0]
+  assert "compiling the train step: takes up to" in said[0]
   assert "/home/x/cache" in said[0]
   assert said[1:] == [
     "still compiling the train step, 25 s so far",
     "still compiling the train step, 46 s so far",
     "compiled the train step in 1 min 1 s",
   ]
+
+
+def test_a_program_that_is_slowly_loaded_was_not_compiled(monkeypatch, said):
+  now = [0.0]
+  monkeypatch.setattr(compile_watch.time, "monotonic", lambda: now[0])
+  watch = compile_watch.Watch()
+  watch.begin("_scores")
+  watch.look(6.0)
+  watch.found()
+  now[0] = 7.0
+  watch.end()
+  last = "found in the cache: the network's forward pass in 7 s"
+  assert said[1:] == [last]
 
 
 def test_what_comes_from_the_cache_is_not_told_of(said):
@@ -145,6 +158,7 @@ def test_jax_tells_when_it_compiles(monkeypatch, said):
   listeners = []
   for name in (
     "register_scalar_listener",
+    "register_event_listener",
     "register_event_duration_secs_listener",
   ):
     real = getattr(jax.monitoring, name)
@@ -160,6 +174,7 @@ def test_jax_tells_when_it_compiles(monkeypatch, said):
 
   jax.jit(train_step)(jnp.ones(3))
   jax.monitoring.unregister_scalar_listener(listeners[0])
-  jax.monitoring.unregister_event_duration_listener(listeners[1])
+  jax.monitoring.unregister_event_listener(listeners[1])
+  jax.monitoring.unregister_event_duration_listener(listeners[2])
   place = events.index("the train step")
   assert events[place + 1] == "end"

@@ -79,11 +79,14 @@ def test_a_quiet_one_says_nothing(monkeypatch, lines):
 
 
 def test_what_was_done_before_does_not_make_it_look_quicker(monkeypatch, lines):
-  clock = iter([0.0, 100.0, 100.0, 130.0, 130.0, 130.0]).__next__
-  monkeypatch.setattr(progress.time, "monotonic", clock)
+  now = [0.0]
+  monkeypatch.setattr(progress, "working_s", lambda: now[0])
+  monkeypatch.setattr(progress, "LOG_EVERY_S", 0.0)
   monkeypatch.setattr(progress.threading.Thread, "start", lambda self: None)
   with Progress("epochs", 20, start=10, after=10, whole="all") as shown:
+    now[0] = 100.0
     shown.update(11)
+    now[0] = 130.0
     shown.update(12)
   assert "11 of 20, 15 min 0 s left (31 min 40 s for all)" in lines[0]
   assert "12 of 20, 4 min 0 s left (9 min 0 s for all)" in lines[1]

@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from lumbar_jax import timing
 from lumbar_jax.timing import collect, interleave, stage
 
 
@@ -103,3 +104,14 @@ def test_ways_take_turns_and_the_first_turns_do_not_count(clock):
   times = interleave(ways, repeats=3, warm_up=1, clock=clock)
   assert order == ["ours", "peer"] * 4
   assert times == {"ours": [1, 2, 3], "peer": [10, 20, 30]}
+
+
+def test_the_working_clock_stands_still_for_the_compiler(monkeypatch):
+  now = [100.0]
+  monkeypatch.setattr(timing.time, "monotonic", lambda: now[0])
+  monkeypatch.setattr(timing, "_compiling_s", 0.0)
+  before = timing.working_s()
+  now[0] = 190.0
+  timing.note_compiling(60.0)
+  timing.note_compiling(20.0)
+  assert timing.working_s() - before == 10.0

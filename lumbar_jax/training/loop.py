@@ -38,6 +38,8 @@ class FoldTrainer:
     state: the current `TrainState`.
     position: the current `Position`.
     place: (epoch, steps taken, validation batches done in this epoch).
+    best_counts: [k k] of the best epoch's validation; None if it was not this
+      process that had it.
   """
 
   def __init__(
@@ -52,6 +54,7 @@ class FoldTrainer:
     *,
     purpose: str = "",
     title: str = "",
+    follow: tuple[float, str] = (0, ""),
     quiet: bool = False,
   ):
     """Restores the latest checkpoint if there is one, else starts afresh.
@@ -68,12 +71,15 @@ class FoldTrainer:
       purpose: tells its random streams from those of another training of the
         same seed and fold.
       title: of the progress display; empty: the fold's.
+      follow: epochs that other trainings take after this one, and what all of
+        them are together, such as "all folds": for the time left.
       quiet: whether to show no progress.
     """
     self._purpose = (purpose,) if purpose else ()
     self._together = engine.mesh.is_multi_process
     self._shard = sharding.process_share(engine.mesh)
     self._title = title or f"fold {fold}, epochs"
+    self._follow = follow
     self._quiet = quiet or self._shard[0] > 0
     self._engine, self._config, self._scheme = engine, config, scheme
     self._train, self._val = sources
@@ -91,6 +97,8 @@ class FoldTrainer:
       self.position = Position(0, None, EpochSums.zeros(scheme.num_classes))
     self._checkpoints.drop_best_from(self.position.epoch)
     self.place = (self.position.epoch, int(self.state.step), 0)
+    self.best_counts: np.ndarray | None = None
+    self._counts: np.ndarray | None = None  # of the last validation
 
   def _fresh(self, initial: Any) -> TrainState:
     seed, fold = self._config.seed, self._fold
@@ -131,7 +139,13 @@ class FoldTrainer:
       tensorboard=self._config.training.tensorboard,
       silent=self._shard[0] > 0,
     )
-    progress = Progress(self._title, num_epochs, quiet=self._quiet)
+    progress = Progress(
+      *(self._title, num_epochs),
+      start=self.position.epoch,
+      after=self._follow[0],
+      whole=self._follow[1],
+      quiet=self._quiet,
+    )
     try:
       with stopping.deferred(), progress:
         while not self.done:
@@ -178,7 +192,8 @@ class FoldTrainer:
       save = save and step < start + num_batches  # else the epoch's end does
       if save or len(pending) >= DRAIN_EVERY:
         self._drain(pending)
-        progress.update(position.epoch, f"step {step - start} of {num_batches}")
+        done = position.epoch + self._step_share * (step - start) / num_batches
+        progress.update(done, f"step {step - start} of {num_batches}")
       if save:
         position.iterator = batches.get_state()
         self._save_latest()
@@ -188,10 +203,16 @@ class FoldTrainer:
       yield
     self._drain(pending)
     validation = yield from self._validate()
+    self._counts = validation.confusion
     return {
       **position.sums.scalars("train", self._scheme),
       **validation.scalars("val", self._scheme),
     }
+
+  @property
+  def _step_share(self) -> float:
+    """An epoch's share that is training; a forward pass is 1/3 of a step."""
+    return len(self._train) / (len(self._train) + len(self._val) / 3)
 
   def _stop(self, place: str = "") -> None:
     """Ends the run as it was told to, the state just saved."""
@@ -248,6 +269,7 @@ class FoldTrainer:
     score = 0.0 if np.isnan(scalars[name]) else scalars[name]
     if score > position.best_score:
       position.best_score, position.best_epoch = score, position.epoch
+      self.best_counts = self._counts
       info = {"epoch": position.epoch, name: score}
       self._checkpoints.save_best(position.epoch, self.state.variables, info)
     position.epoch += 1

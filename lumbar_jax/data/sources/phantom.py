@@ -1,13 +1,13 @@
 """The phantom: synthetic patients, written as a MIDS tree and read as one."""
 
+import contextlib
 import dataclasses
 from pathlib import Path
-
-from absl import logging
 
 from lumbar_jax.data.sources import mids
 from lumbar_jax.data.sources.found import INFO, Finding, Found
 from lumbar_jax.errors import InputError
+from lumbar_jax.progress import Progress
 
 
 def find(data_config, workdir: str | Path | None, *, make: bool) -> Found:
@@ -52,12 +52,20 @@ def _write(settings, root: Path) -> None:
   """Makes the phantom, or checks that it is the one that is there."""
   from lumbar_jax.data import phantom
 
-  phantom.write_dataset(
-    root,
-    preset=settings.preset,
-    num_patients=settings.num_patients or None,
-    seed=settings.seed,
-    progress=lambda done, total: logging.info(
-      "phantom %r: %d of %d patients in %s", settings.preset, done, total, root
-    ),
-  )
+  with contextlib.ExitStack() as stack:
+    shown: list[Progress] = []
+
+    def show(done: int, total: int) -> None:
+      if not shown:  # whatever is there already is not made, and not shown
+        title = f"making the phantom in {root}, patients"
+        one = Progress(title, total, start=done)
+        shown.append(stack.enter_context(one))
+      shown[0].update(done)
+
+    phantom.write_dataset(
+      root,
+      preset=settings.preset,
+      num_patients=settings.num_patients or None,
+      seed=settings.seed,
+      progress=show,
+    )
