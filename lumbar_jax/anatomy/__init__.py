@@ -11,12 +11,16 @@ from lumbar_jax.anatomy.files import (
   read_dseg_tsv,
   write_dseg_tsv,
 )
+from lumbar_jax.anatomy.labels import (
+  label_counts,
+  label_problem,
+  map_labels,
+)
 from lumbar_jax.anatomy.scheme import (
   IGNORE,
   IGNORE_NAME,
   Scheme,
   Structure,
-  map_labels,
   scheme_from_names,
 )
 from lumbar_jax.anatomy.schemes import (
@@ -43,6 +47,8 @@ __all__ = [
   "UPPER_LEVELS",
   "Scheme",
   "Structure",
+  "label_counts",
+  "label_problem",
   "load_scheme",
   "map_labels",
   "read_dseg_table",

@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -81,8 +80,14 @@ class Scheme:
         match by name.
 
     Raises:
-      InputError: a source structure has no counterpart here.
+      InputError: a source structure has no counterpart here, or there are more
+        classes than a byte can hold.
     """
+    if self.num_classes > IGNORE:
+      raise InputError(
+        f"scheme {self.name} has {self.num_classes} classes",
+        f"{IGNORE} are the most",
+      )
     remap = dict(remap or {})
     for name in remap:
       if name not in source.names:
@@ -95,7 +100,7 @@ class Scheme:
     table = dict.fromkeys(source.ignored, IGNORE)
     for number, name in zip(source.indices, source.names, strict=True):
       target = remap.get(name, name)
-      if target == IGNORE_NAME:
+      if target.casefold() == IGNORE_NAME:
         table[number] = IGNORE
         continue
       found = self.class_of(target)
@@ -109,48 +114,6 @@ class Scheme:
         )
       table[number] = found
     return table
-
-
-def map_labels(
-  labels: np.ndarray, table: Mapping[int, int], path: str | Path
-) -> np.ndarray:
-  """Maps a mask's numbers to classes.
-
-  Args:
-    labels: any shape, whole numbers.
-    table: {number: class}, from `Scheme.lookup`. 255 always means ignore.
-    path: the mask file, for the error.
-
-  Returns:
-    uint8 classes of the same shape.
-
-  Raises:
-    InputError: a number that the table does not know.
-  """
-  known = {IGNORE: IGNORE, **table}
-  whole = labels.astype(np.int64)
-  if not np.array_equal(whole, labels):
-    raise _unknown(labels[whole != labels].flat[0], table, path)
-  if not whole.size:
-    return whole.astype(np.uint8)
-  # A table from number to class: np.unique would sort every voxel.
-  low = int(whole.min())
-  present = np.flatnonzero(np.bincount(whole.ravel() - low)) + low
-  for number in present.tolist():
-    if number not in known:
-      raise _unknown(number, table, path)
-  lookup = np.zeros(int(present[-1]) - low + 1, np.uint8)
-  lookup[present - low] = [known[number] for number in present.tolist()]
-  return lookup[whole - low]
-
-
-def _unknown(number: float, table: Mapping[int, int], path) -> InputError:
-  return InputError(
-    f"label {number:g} is not in the masks' scheme "
-    f"(known: {', '.join(f'{n:g}' for n in sorted(table))})",
-    "list it in the derivative's dseg.tsv, or correct the mask",
-    path=path,
-  )
 
 
 def scheme_from_names(name: str, names: Sequence[str], colors) -> Scheme:

@@ -72,11 +72,18 @@ def discard(folder: Path) -> None:
 def fetch(
   folder: Path,
   make: Callable[[], tuple[Mapping[str, np.ndarray], dict[str, Any]]],
+  renew: Callable[[dict[str, Any]], dict[str, Any] | None] = lambda info: info,
 ) -> Entry:
   """Returns an entry, made first where it is missing or damaged.
 
   Safe with several processes at once: the worst that can happen is that an
   entry is made twice.
+
+  Args:
+    folder: of the entry.
+    make: makes its arrays and info.
+    renew: from an entry's info to what it should be now; None: the entry has to
+      be made again.
 
   Raises:
     OSError: the folder cannot be written (or something keeps damaging it).
@@ -85,8 +92,22 @@ def fetch(
   for _ in range(_ATTEMPTS):
     entry = read(folder)
     if entry is not None:
-      return entry
+      info = renew(entry[1])
+      if info is not None:
+        _write_info(folder, entry[1], info)
+        return entry[0], info
     discard(folder)
     made = made or make()
     write(folder, *made)
   raise OSError(f"{folder}: written {_ATTEMPTS} times and still unreadable")
+
+
+def _write_info(folder: Path, old: dict[str, Any], info: dict[str, Any]):
+  """Keeps an entry's new info; where it cannot, it is made again next time."""
+  if info == old:
+    return
+  path = folder / "info.json"
+  try:
+    write_json(path, {**read_json(path), "info": info})
+  except (OSError, ValueError) as error:
+    logging.debug("%s is left as it is (%s)", path, error)

@@ -1,33 +1,43 @@
-"""What can be wrong with one study's files, each problem as a finding."""
+"""What can be wrong with one study's files, each problem as a finding.
+
+This is the one place: the doctor lists the findings; preparation for training
+and prediction raises the errors and keeps the warnings as the study's flags.
+"""
 
 import dataclasses
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 
-from lumbar_jax.anatomy import IGNORE
-from lumbar_jax.data.sources.found import (
-  ERROR,
-  WARNING,
-  Finding,
-  finding_of,
+from lumbar_jax.data.image_checks import check_image
+from lumbar_jax.data.mask_checks import (
+  as_record,
+  check_all_masks,
+  check_mask,
+  counts_of,
+  of_record,
 )
+from lumbar_jax.data.sources.found import ERROR, WARNING, Finding, finding_of
 from lumbar_jax.data.studies import Study
-from lumbar_jax.data.study_arrays import check_channels
-from lumbar_jax.data.volumes import GRID_TOLERANCE_MM, Volume, read_volume
+from lumbar_jax.data.volumes import Volume, read_volume
 from lumbar_jax.errors import InputError
 
-_LARGEST_LABEL = 65535
-# What nibabel and numpy raise on headers that make no sense.
-_HEADER_ERRORS = (
-  ValueError,
-  ArithmeticError,
-  OSError,
-  nib.spatialimages.HeaderDataError,
-  nib.spatialimages.ImageDataError,
-)
+__all__ = [
+  "Grid",
+  "StudyRow",
+  "as_record",
+  "check_all_masks",
+  "check_channels",
+  "check_image",
+  "check_mask",
+  "check_study",
+  "counts_of",
+  "flags_of",
+  "grid_of",
+  "of_record",
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +66,7 @@ class StudyRow:
     grids: {channel: grid, or None where the file cannot be used}.
     labels: the numbers in its mask; None without a usable mask.
     findings: what is wrong with it.
+    label_counts: {number: voxels} of its mask; {} without a usable mask.
   """
 
   name: str
@@ -64,6 +75,7 @@ class StudyRow:
   grids: Mapping[str, Grid | None]
   labels: tuple[float, ...] | None
   findings: tuple[Finding, ...]
+  label_counts: Mapping[float, int] = dataclasses.field(default_factory=dict)
 
   @property
   def ok(self) -> bool:
@@ -71,15 +83,40 @@ class StudyRow:
     return all(finding.severity != ERROR for finding in self.findings)
 
 
+def check_channels(study: Study, channels: Sequence[str]) -> None:
+  """Checks that a study has every channel.
+
+  Raises:
+    InputError: names the patient, the session and the missing channel.
+  """
+  missing = [c for c in channels if c not in study.images]
+  if missing:
+    present = [c for c in channels if c in study.images]
+    session = f", session {study.session}" if study.session else ""
+    remedy = f"add the {missing[0]} file"
+    if present:
+      remedy += f", or use --config.data.channels={','.join(present)}"
+    raise InputError(
+      f"patient {study.patient}{session}: "
+      f"{' and '.join(present) or 'a study'} without "
+      f"{' and '.join(missing)}",
+      f"{remedy}, or leave the study out",
+    )
+
+
 def check_study(
-  study: Study, channels: Collection[str], known_labels: Collection[int] | None
+  study: Study,
+  channels: Collection[str],
+  table: Mapping[int, int] | None,
+  assume_orientation: str = "",
 ) -> StudyRow:
   """Reads every file of a study and lists what is wrong.
 
   Args:
     study: the files.
     channels: the configured channels, the reference first.
-    known_labels: numbers that may occur in a mask; None: any.
+    table: {number in the mask: class}; None: any number may occur.
+    assume_orientation: `config.data.assume_orientation`.
   """
   findings: list[Finding] = []
   try:
@@ -88,25 +125,34 @@ def check_study(
     first = next(iter(study.images.values()))
     findings.append(finding_of(error, study=study.name))
     findings[-1] = dataclasses.replace(findings[-1], path=first)
+
+  def read(path: Path, dtype=np.float32) -> Volume | None:
+    try:
+      return read_volume(
+        path, dtype=dtype, assume_orientation=assume_orientation
+      )
+    except InputError as error:
+      findings.append(finding_of(error, study=study.name))
+    return None
+
   grids: dict[str, Grid | None] = {}
   reference = None
   for channel in (c for c in channels if c in study.images):
-    volume = _read(study.images[channel], study.name, findings)
+    volume = read(study.images[channel])
     grids[channel] = None
     if volume is not None:
       grids[channel] = grid_of(volume)
-      findings += _check_image(volume, study.name)
-      findings += _check_forms(volume, study.name)
+      findings += check_image(volume, study.name)
       reference = volume if channel == channels[0] else reference
-  labels = None
-  if study.mask is not None:
-    mask = _read(study.mask, study.name, findings)
-    if mask is not None:
-      labels = labels_in(mask.array)
-      findings += _check_labels(labels, known_labels, mask.path, study.name)
-      findings += _check_grid(mask, reference, study.name)
+  mask = read(study.mask, None) if study.mask is not None else None
+  counts = {} if mask is None else counts_of(mask)
+  if mask is not None:
+    findings += check_mask(mask, counts, reference, table, study.name)
   return StudyRow(
-    study.name, study.patient, study.session, grids, labels, tuple(findings)
+    *(study.name, study.patient, study.session, grids),
+    None if mask is None else tuple(counts),
+    tuple(findings),
+    counts,
   )
 
 
@@ -117,111 +163,17 @@ def grid_of(volume: Volume) -> Grid:
   return Grid(volume.stored_shape, tuple(spacing.tolist()), "".join(codes))
 
 
-def labels_in(array: np.ndarray) -> tuple[float, ...]:
-  """Returns the different values of a mask [n h w], ascending."""
-  low, high = array.min(), array.max()
-  whole = np.array_equal(array, np.rint(array))
-  if whole and low >= 0 and high <= _LARGEST_LABEL:
-    counts = np.bincount(array.ravel().astype(np.int32))
-    return tuple(np.flatnonzero(counts).tolist())
-  return tuple(np.unique(array).tolist())
+def flags_of(findings: Sequence[Finding], what: str) -> list[str]:
+  """Returns the warnings among findings as flags of the study.
 
+  Args:
+    findings: of one file.
+    what: the channel, or "mask".
 
-def _read(path: Path, study: str, findings: list[Finding]) -> Volume | None:
-  try:
-    return read_volume(path)
-  except InputError as error:
-    findings.append(finding_of(error, study=study))
-  except _HEADER_ERRORS as error:
-    problem = f"its header makes no sense ({str(error)[:80]})"
-    remedy = "convert the study to NIfTI again"
-    findings.append(Finding(ERROR, problem, remedy, path, study))
-  return None
-
-
-def _check_image(volume: Volume, study: str) -> list[Finding]:
-  value = volume.array.flat[0]
-  findings = []
-  if np.all(volume.array == value):
-    problem = f"all {volume.array.size} voxels are {value:g}"
-    remedy = "export it again, or leave the study out"
-    findings.append(Finding(ERROR, problem, remedy, volume.path, study))
-  across, *in_plane = volume.spacing_mm
-  if max(in_plane) > 2 * across:
-    size = " x ".join(f"{s:.3g}" for s in volume.spacing_mm)
-    findings.append(
-      Finding(
-        WARNING,
-        f"not sagittal by its header: voxels are {size} mm (left-right, "
-        "up-down, front-back)",
-        "check its orientation; networks see slices across left-right",
-        volume.path,
-        study,
-      )
-    )
-  return findings
-
-
-def _check_forms(volume: Volume, study: str) -> list[Finding]:
-  """Compares sform and qform at the corners, where both are set."""
-  header = volume.header
-  if not (header["sform_code"] > 0 and header["qform_code"] > 0):
-    return []
-  last = np.array(volume.stored_shape) - 1
-  corners = np.array([[*(c * last), 1] for c in np.ndindex(2, 2, 2)]).T
-  try:
-    difference = (header.get_sform() - header.get_qform()) @ corners
-  except _HEADER_ERRORS as error:
-    problem = f"its qform makes no sense ({error})"
-  else:
-    apart = np.linalg.norm(difference[:3], axis=0).max()
-    if apart <= GRID_TOLERANCE_MM:
-      return []
-    problem = (
-      f"sform and qform put a corner {apart:.3g} mm apart "
-      f"(allowed: {GRID_TOLERANCE_MM:g} mm)"
-    )
-  remedy = "the sform is used; other programs may take the qform: repair it"
-  return [Finding(WARNING, problem, remedy, volume.path, study)]
-
-
-def _check_labels(
-  labels: Collection[float],
-  known: Collection[int] | None,
-  path: Path,
-  study: str,
-) -> list[Finding]:
-  unknown = [n for n in labels if known and n not in {*known, IGNORE}]
-  if unknown:
-    shown = ", ".join(f"{n:g}" for n in unknown[:10])
-    problem = (
-      f"{len(unknown)} labels are not in the masks' scheme: {shown} "
-      f"(known: {', '.join(map(str, sorted(known)))})"
-    )
-    remedy = "list them in the dseg.tsv of the masks, or correct the mask"
-    return [Finding(ERROR, problem, remedy, path, study)]
-  if tuple(labels) == (0,):
-    problem, remedy = "the mask is empty", "draw it, or take it away"
-    return [Finding(WARNING, problem, remedy, path, study)]
-  return []
-
-
-def _check_grid(
-  mask: Volume, reference: Volume | None, study: str
-) -> list[Finding]:
-  if reference is None or mask.same_grid(reference):
-    return []
-  problem = (
-    f"the mask is not on the grid of {reference.path}: {_describe(mask)} "
-    f"and not {_describe(reference)}"
-  )
-  remedy = "resample the mask to it with nearest neighbours, or correct it"
-  return [Finding(ERROR, problem, remedy, mask.path, study)]
-
-
-def _describe(volume: Volume) -> str:
-  grid = grid_of(volume)
-  size = " x ".join(f"{s:.4g}" for s in grid.spacing_mm)
-  origin = ", ".join(f"{x:.2f}" for x in volume.stored_affine[:3, 3])
-  matrix = " x ".join(map(str, grid.matrix))
-  return f"{matrix} voxels {grid.orientation} of {size} mm at ({origin})"
+  Raises:
+    InputError: the first error among them.
+  """
+  for finding in findings:
+    if finding.severity == ERROR:
+      raise finding.error
+  return [f"{what}: {f.problem}" for f in findings if f.severity == WARNING]

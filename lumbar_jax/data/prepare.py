@@ -17,18 +17,20 @@ import numpy as np
 
 from lumbar_jax.anatomy import Scheme
 from lumbar_jax.data import cache as entries
+from lumbar_jax.data.checks import check_channels
 from lumbar_jax.data.studies import Study
 from lumbar_jax.data.study_arrays import (
-  check_channels,
+  CHECKS,
+  check_again,
   make_arrays,
   mask_table,
 )
 from lumbar_jax.errors import InputError
 from lumbar_jax.files import digest, file_digest
+from lumbar_jax.formats.nifti_files import volume_files
 from lumbar_jax.timing import stage
 
 VERSION = 2  # raise it when this code, or code it calls, changes its results
-_TWIN = {".hdr": ".img", ".img": ".hdr"}  # a header and its voxels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +52,8 @@ class PreparedStudy:
     spacing_mm: native distance of neighbouring (slices, rows, columns).
     info: {"digest", "flags": [text], "paths": {channel or "mask": path},
       "files": as from `file_digests`, of the channels that are used,
-      "registration": {channel: record}, "training_spacing_mm"}.
+      "registration": {channel: record}, "training_spacing_mm",
+      "labels": [[number in the mask file, voxels]], with a mask}.
   """
 
   name: str
@@ -67,29 +70,6 @@ class PreparedStudy:
 def _paths(study: Study, data_config) -> dict[str, str]:
   paths = {c: str(study.images[c]) for c in data_config.channels}
   return paths | ({"mask": str(study.mask)} if study.mask else {})
-
-
-def volume_files(path: str | os.PathLike) -> list[Path]:
-  """Returns all files that hold a volume: one, or a header and its voxels.
-
-  Args:
-    path: the volume; either file of a pair (`.hdr` and `.img`, in any case,
-      compressed or not).
-  """
-  path = Path(path)
-  gz = path.suffix if path.suffix.lower() == ".gz" else ""
-  stem, suffix = os.path.splitext(path.name.removesuffix(gz))
-  twin = _TWIN.get(suffix.lower())
-  if twin is None:
-    return [path]
-  twin = twin.upper() if suffix.isupper() else twin
-  other = path.with_name(stem + twin + gz)
-  if not other.is_file():  # another mixture of cases
-    wanted = other.name.lower()
-    others = [p for p in path.parent.iterdir() if p.name.lower() == wanted]
-    other = min(others, default=None)
-  both = [path, other] if other else [path]
-  return sorted(both, key=lambda p: p.name.lower())  # the header first
 
 
 def _content_digest(path: str) -> str:
@@ -155,6 +135,8 @@ def _entry(study: Study, data_config, scheme, mask_scheme):
   settings["channels"] = list(data_config.channels)
   if data_config.image_size:  # else as it was when there was no such field
     settings["image_size"] = data_config.image_size
+  if data_config.assume_orientation:
+    settings["assume_orientation"] = data_config.assume_orientation
   if study.mask is not None:
     table = mask_table(data_config, scheme, mask_scheme)
     settings["scheme"] = [scheme.names, sorted(table.items())]
@@ -199,9 +181,13 @@ def prepare_study(
   """
   with stage("read"):
     key, files = _entry(study, data_config, scheme, mask_scheme)
+  arguments = study, data_config, scheme, mask_scheme
   arrays, info = entries.fetch(
     Path(cache) / f"{study.name}-{key}",
-    lambda: make_arrays(study, data_config, scheme, mask_scheme),
+    lambda: make_arrays(*arguments),
+    lambda info: info
+    if info.get("checks") == CHECKS
+    else check_again(*arguments, info),
   )
   return _bundle(study, data_config, key, files, arrays, info)
 

@@ -4,13 +4,20 @@ The reference is the first of `config.data.channels`. The others are registered
 to it; a mask has to lie on its grid as it is.
 """
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from lumbar_jax.anatomy import Scheme, map_labels
+from lumbar_jax.data.checks import (
+  as_record,
+  check_channels,
+  check_image,
+  check_mask,
+  counts_of,
+  flags_of,
+)
 from lumbar_jax.data.normalisation import normalise
 from lumbar_jax.data.registration import register
 from lumbar_jax.data.resampling import (
@@ -19,32 +26,11 @@ from lumbar_jax.data.resampling import (
   training_shape,
 )
 from lumbar_jax.data.studies import Study
-from lumbar_jax.data.volumes import GRID_TOLERANCE_MM, Volume, read_volume
-from lumbar_jax.errors import InputError
+from lumbar_jax.data.volumes import Volume, read_volume
 from lumbar_jax.timing import stage
 
+CHECKS = 1  # of `info["checks"]`: raise it when the checks find more
 _LEAST_COVERAGE = 0.8  # of the reference grid; less is flagged
-
-
-def check_channels(study: Study, channels: Sequence[str]) -> None:
-  """Checks that a study has every channel.
-
-  Raises:
-    InputError: names the patient, the session and the missing channel.
-  """
-  missing = [c for c in channels if c not in study.images]
-  if missing:
-    present = [c for c in channels if c in study.images]
-    session = f", session {study.session}" if study.session else ""
-    remedy = f"add the {missing[0]} file"
-    if present:
-      remedy += f", or use --config.data.channels={','.join(present)}"
-    raise InputError(
-      f"patient {study.patient}{session}: "
-      f"{' and '.join(present) or 'a study'} without "
-      f"{' and '.join(missing)}",
-      f"{remedy}, or leave the study out",
-    )
 
 
 def mask_table(
@@ -66,8 +52,9 @@ def make_arrays(
     The arrays by name ("image" [n h w c], and with a mask "mask" [n h w] and
     "native_mask" [n H W]), and what is known about them.
   """
-  check_channels(study, data_config.channels)
-  reference = read_volume(study.images[data_config.channels[0]])
+  reader = _Reader(study, data_config)
+  channels = data_config.channels
+  reference = reader.image(channels[0])
   native = reference.array.shape[1:]
   shape = training_shape(
     native,
@@ -78,12 +65,85 @@ def make_arrays(
   arrays = {}
   if study.mask is not None:  # before the dear part, so that errors come soon
     table = mask_table(data_config, scheme, mask_scheme)
-    arrays["native_mask"] = _read_mask(study.mask, reference, table)
+    arrays["native_mask"] = reader.mask(reference, table)
     arrays["mask"] = resize_labels(arrays["native_mask"], shape)
-  channels, registration = _read_channels(study, data_config, reference)
-  channels = [resize_images(channel, shape) for channel in channels]
-  arrays["image"] = np.stack(channels, axis=-1)
-  return arrays, _info(reference, shape, registration)
+  others = {c: reader.image(c) for c in channels[1:]}
+  images, registration = _all_channels(others, data_config, reference)
+  images = [resize_images(image, shape) for image in images]
+  arrays["image"] = np.stack(images, axis=-1)
+  info = _info(reference, shape, registration)
+  return arrays, reader.record(info)
+
+
+def check_again(
+  study: Study,
+  data_config,
+  scheme: Scheme,
+  mask_scheme: Scheme | None,
+  info: dict[str, Any],
+) -> dict[str, Any] | None:
+  """Returns what `make_arrays` knows, of an entry made before there were checks.
+
+  Args and errors as for `make_arrays`.
+
+  Returns:
+    `info` with the checks' results; None if the arrays have to be made again,
+    since the header means something else than was read then.
+  """
+  reader = _Reader(study, data_config)
+  volumes = [reader.image(channel) for channel in data_config.channels]
+  reference = volumes[0]
+  if study.mask is not None:
+    reader.mask(reference, mask_table(data_config, scheme, mask_scheme))
+  same = info["native_shape"] == list(reference.array.shape[1:])
+  close = np.allclose(info["spacing_mm"], reference.spacing_mm, rtol=1e-6)
+  if not (same and close):
+    return None
+  return reader.record({**info, "flags": _flags(info["registration"])})
+
+
+class _Reader:
+  """Reads the files of a study, checks them and keeps what is doubtful."""
+
+  def __init__(self, study: Study, data_config):
+    check_channels(study, data_config.channels)
+    self._study = study
+    self._assumed = data_config.assume_orientation
+    self._flags: list[str] = []
+    self._labels = None
+
+  def image(self, channel: str) -> Volume:
+    """Returns a channel.
+
+    Raises:
+      InputError: it cannot be used.
+    """
+    path = self._study.images[channel]
+    volume = read_volume(path, assume_orientation=self._assumed)
+    findings = check_image(volume, self._study.name)
+    self._flags += flags_of(findings, channel)
+    return volume
+
+  def mask(self, reference: Volume, table: Mapping[int, int]) -> np.ndarray:
+    """Returns the truth, [n H W] uint8 classes on the reference's grid.
+
+    Raises:
+      InputError: it cannot be used.
+    """
+    mask = read_volume(
+      self._study.mask, dtype=None, assume_orientation=self._assumed
+    )
+    counts = counts_of(mask)
+    findings = check_mask(mask, counts, reference, table, self._study.name)
+    self._flags += flags_of(findings, "mask")
+    self._labels = as_record(counts)
+    return map_labels(mask.array, table, mask.path)
+
+  def record(self, info: dict[str, Any]) -> dict[str, Any]:
+    """Adds what the checks found to what is known about arrays."""
+    checked = {} if self._labels is None else {"labels": self._labels}
+    flags = [*self._flags, *info["flags"]]
+    return {**info, **checked, "flags": flags, "checks": CHECKS}
 
 
 def _info(
@@ -103,30 +163,28 @@ def _info(
   }
 
 
-def _read_channels(study: Study, data_config, reference: Volume):
+def _all_channels(
+  others: Mapping[str, Volume], data_config, reference: Volume
+):
   """Returns each channel [n H W] float32 on the native grid, and records."""
   image = normalise(
     reference.array, data_config.normalisation, path=reference.path
   )
   channels, records = [image], {}
-  for channel in data_config.channels[1:]:
-    image, records[channel] = _other_channel(
-      study.images[channel], reference, data_config
+  for channel, volume in others.items():
+    result = register(
+      reference,
+      volume,
+      data_config.registration,
+      data_config.registration_bound_mm,
     )
-    channels.append(image)
+    records[channel] = result.record()
+    channels.append(
+      normalise(
+        result.array, data_config.normalisation, result.field, volume.path
+      )
+    )
   return channels, records
-
-
-def _other_channel(path: Path, reference: Volume, data_config):
-  """Returns a channel [n H W] on the reference's grid, and its record."""
-  result = register(
-    reference,
-    read_volume(path),
-    data_config.registration,
-    data_config.registration_bound_mm,
-  )
-  image = normalise(result.array, data_config.normalisation, result.field, path)
-  return image, result.record()
 
 
 def _flags(registration: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -140,29 +198,3 @@ def _flags(registration: Mapping[str, Mapping[str, Any]]) -> list[str]:
         f"{channel}: covers {record['coverage']:.0%} of the reference channel"
       )
   return flags
-
-
-def _read_mask(path: Path, reference: Volume, table) -> np.ndarray:
-  """Reads the truth as [n H W] uint8 classes on the reference's grid."""
-  volume = read_volume(path)
-  if not volume.same_grid(reference):
-    shapes = volume.array.shape, reference.array.shape
-    offset = np.abs(volume.affine - reference.affine)[:3, 3].max()
-    value = (
-      f"its shape is {shapes[0]} and not {shapes[1]} (slices, rows, columns)"
-      if shapes[0] != shapes[1]
-      else f"its affine differs (origins {offset:.3g} mm apart, "
-      f"spacing {_mm(volume)} against {_mm(reference)} mm; "
-      f"allowed: {GRID_TOLERANCE_MM:g} mm at any corner)"
-    )
-    raise InputError(
-      f"the mask is not on the grid of {reference.path}: {value}",
-      "resample the mask to that image with nearest neighbours, or correct "
-      "its header",
-      path=path,
-    )
-  return map_labels(volume.array, table, path)
-
-
-def _mm(volume: Volume) -> str:
-  return " x ".join(f"{s:.4g}" for s in volume.spacing_mm)

@@ -6,8 +6,6 @@ axes, so that a mask lies on exactly the grid that its image came with.
 """
 
 import dataclasses
-import gzip
-import zlib
 from pathlib import Path
 
 import nibabel as nib
@@ -15,10 +13,31 @@ import numpy as np
 
 from lumbar_jax.errors import InputError
 from lumbar_jax.files import atomic_path
+from lumbar_jax.formats.nifti_geometry import (
+  GRID_TOLERANCE_MM,
+  read_geometry,
+)
+from lumbar_jax.formats.nifti_header import read_raw_header
+from lumbar_jax.formats.nifti_voxels import read_voxels
+from lumbar_jax.formats.notes import Note
 from lumbar_jax.timing import stage
 
 AXES = ("R", "I", "P")  # what an index of (slice, row, column) grows towards
-GRID_TOLERANCE_MM = 0.01
+# Of the header that is written: what belongs to the voxels and the file.
+_OWN_FIELDS = (
+  *("sizeof_hdr", "magic", "eol_check", "vox_offset", "datatype", "bitpix"),
+  *("scl_slope", "scl_inter", "intent_code", "intent_name"),
+  *("intent_p1", "intent_p2", "intent_p3", "dim"),
+)
+# What nibabel and numpy raise on headers that make no sense.
+_HEADER_ERRORS = (
+  ValueError,
+  TypeError,
+  ArithmeticError,
+  OSError,
+  nib.spatialimages.HeaderDataError,
+  nib.spatialimages.ImageDataError,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,10 +47,11 @@ class Volume:
   Attributes:
     array: [n h w] slices, rows, columns.
     affine: [4 4], (n, h, w) index -> RAS mm.
-    stored_affine: [4 4] of the file.
-    stored_shape: shape of the file's array.
-    header: the file's header (codes, units).
+    stored_affine: [4 4] of the file's axes, index -> RAS mm.
+    stored_shape: shape of the file's array, its three axes.
+    header: the file's header (codes, units, forms), for files on its grid.
     path: where it came from.
+    notes: what is doubtful about the file.
   """
 
   array: np.ndarray
@@ -40,6 +60,7 @@ class Volume:
   stored_shape: tuple[int, ...]
   header: nib.Nifti1Header
   path: Path
+  notes: tuple[Note, ...] = ()
 
   @property
   def spacing_mm(self) -> tuple[float, float, float]:
@@ -64,106 +85,47 @@ def _transform(affine: np.ndarray) -> np.ndarray:
   )
 
 
-def _reason(error: Exception, path: Path) -> str:
-  """Returns what a library said, without the path that we say ourselves."""
-  return str(error).replace(str(path), "it").strip()[:120]
-
-
-def _load(path: Path) -> nib.Nifti1Image:
-  if not path.is_file():
-    raise InputError("no such file", "check the path", path=path)
-  try:
-    image = nib.load(path)
-    if not isinstance(image, nib.Nifti1Image | nib.Nifti1Pair):
-      raise nib.filebasedimages.ImageFileError(type(image).__name__)
-  except (nib.filebasedimages.ImageFileError, OSError, EOFError) as error:
-    raise InputError(
-      f"not a readable NIfTI file ({_reason(error, path)})",
-      "convert the study to NIfTI (.nii or .nii.gz), or copy it again",
-      path=path,
-    ) from None
-  return image
-
-
-def _check_shape(shape: tuple[int, ...], path: Path) -> None:
-  if len(shape) != 3:
-    raise InputError(
-      f"a {len(shape)}-D image of shape {shape}",
-      "give a 3-D volume; one slice is H x W x 1, a series has to be split "
-      "into its volumes",
-      path=path,
-    )
-  if 0 in shape:
-    raise InputError(
-      f"an empty volume of shape {shape}", "export it again", path=path
-    )
-
-
-def _check_affine(affine: np.ndarray, path: Path) -> None:
-  if not np.isfinite(affine).all() or abs(np.linalg.det(affine)) < 1e-9:
-    raise InputError(
-      f"its affine {np.round(affine, 3).tolist()} cannot be inverted",
-      "repair the sform or qform of the header",
-      path=path,
-    )
-
-
-def _check_gzip(path: Path) -> None:
-  """Reads a .gz to its checksum, which nibabel stops short of."""
-  if path.suffix == ".gz":
-    with gzip.open(path) as file:
-      while file.read(1 << 22):
-        pass
-
-
-def read_array(image: nib.Nifti1Image, path: Path, dtype) -> np.ndarray:
-  """Reads the voxels (a damaged .gz shows only here).
-
-  Raises:
-    InputError: a file cut short, or values that are not finite.
-  """
-  try:
-    _check_gzip(path)
-    array = np.asarray(image.dataobj, dtype=dtype)
-  except (OSError, EOFError, ValueError, zlib.error) as error:
-    raise InputError(
-      f"its voxels cannot be read ({_reason(error, path)})",
-      "the file is damaged or cut short: copy it again",
-      path=path,
-    ) from None
-  if not np.isfinite(array).all():
-    count = int((~np.isfinite(array)).sum())
-    raise InputError(
-      f"{count} of {array.size} voxels are NaN or infinite",
-      "export the volume again, or replace those voxels",
-      path=path,
-    )
-  return array
-
-
 @stage("read")
-def read_volume(path: str | Path, *, dtype=np.float32) -> Volume:
+def read_volume(
+  path: str | Path, *, dtype=np.float32, assume_orientation: str = ""
+) -> Volume:
   """Reads a NIfTI volume into our axes.
 
+  Args:
+    path: the file; either one of a pair.
+    dtype: of the array; None: as it is stored (for masks, whose numbers must
+      not be rounded).
+    assume_orientation: directions of the stored axes, such as "RAS", where the
+      header does not give them.
+
   Raises:
-    InputError: not a NIfTI file, not 3-D, empty, damaged, NaN or infinite
-      voxels, or an affine that cannot be inverted.
+    InputError: not a NIfTI file, not 3-D, empty, damaged, voxels that are no
+      finite real numbers, no orientation, or an affine that cannot be inverted.
   """
   path = Path(path)
-  image = _load(path)
-  _check_shape(image.shape, path)
-  _check_affine(image.affine, path)
-  array = read_array(image, path, dtype)
-  transform = _transform(image.affine)
+  try:
+    raw = read_raw_header(path)
+    geometry = read_geometry(raw, assume_orientation)
+    array, notes = read_voxels(raw, dtype)
+  except InputError:
+    raise
+  except _HEADER_ERRORS as error:
+    raise InputError(
+      f"its header makes no sense ({str(error)[:80]})",
+      "convert the study to NIfTI again",
+      path=path,
+    ) from None
+  transform = _transform(geometry.affine)
   oriented = nib.orientations.apply_orientation(array, transform)
-  affine = image.affine @ nib.orientations.inv_ornt_aff(transform, image.shape)
+  back = nib.orientations.inv_ornt_aff(transform, raw.shape)
   return Volume(
     np.ascontiguousarray(oriented),
-    affine,
-    image.affine,
-    image.shape,
-    image.header,
+    geometry.affine @ back,
+    geometry.affine,
+    raw.shape,
+    geometry.fields,
     path,
+    (*raw.notes, *geometry.notes, *notes),
   )
 
 
@@ -182,20 +144,19 @@ def write_volume(
 ) -> None:
   """Writes [n h w] (or [n h w k]) on the reference file's own grid.
 
-  Shape, affine and the header's codes and units are the reference's; the data
-  type is the array's, unscaled. The file appears whole or not at all.
+  Version, sform, qform, their codes and the units are the reference's; the data
+  type is the array's, unscaled. Intent and extensions, which describe the
+  reference's voxels, are left out. The file appears whole or not at all.
   """
-  header = reference.header.copy()
+  fields, second = reference.header, reference.header.sizeof_hdr == 540
+  kind = nib.Nifti2Image if second else nib.Nifti1Image
+  header = kind.header_class()
+  for name in fields.template_dtype.names:
+    if name not in _OWN_FIELDS:
+      header[name] = fields[name]
   header.set_data_dtype(array.dtype)
-  header.set_slope_inter(1, 0)
   header["cal_min"] = header["cal_max"] = 0
-  stored = to_stored(array, reference)
-  image = nib.Nifti1Image(stored, None, header)
-  # Both forms as they were: a qform stored beside another sform stays.
-  for form in ("sform", "qform"):
-    matrix, code = getattr(reference.header, f"get_{form}")(coded=True)
-    getattr(image, f"set_{form}")(matrix, int(code))
-  if not reference.header["sform_code"] and not reference.header["qform_code"]:
-    image = nib.Nifti1Image(stored, None, header)
+  # No affine: the header's forms stay as they are, whatever their codes.
+  image = kind(to_stored(array, reference), None, header)
   with atomic_path(path) as scratch:
     nib.save(image, scratch)

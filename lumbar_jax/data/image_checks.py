@@ -1,0 +1,129 @@
+"""What can be wrong with an image, as findings."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from lumbar_jax.data.sources.found import ERROR, WARNING, Finding
+from lumbar_jax.data.volumes import Volume
+from lumbar_jax.formats.nifti_header import check_intent
+from lumbar_jax.formats.notes import Note
+
+_ISOTROPIC = 1.2  # up to this ratio of spacings a volume can be resliced
+_OBLIQUE_DEG = 30.0
+_FEW_VALUES = 3
+_SAMPLE = 4096
+_WAYS = ("left-right", "up-down", "front-back")
+_PLANES = ("sagittal", "axial", "coronal")
+
+
+def check_image(volume: Volume, study: str) -> list[Finding]:
+  """Lists what is wrong with an image, and what is doubtful.
+
+  Args:
+    volume: the image.
+    study: name of the study.
+  """
+  findings = check_notes(volume, study, mask=False)
+  values = _few_values(volume.array)
+  if len(values) == 1:
+    problem = f"all {volume.array.size} voxels are {values[0]:g}"
+    remedy = "export it again, or leave the study out"
+    findings.append(Finding(ERROR, problem, remedy, volume.path, study))
+  elif values:
+    shown = " and ".join(f"{value:g}" for value in values)
+    problem = f"its voxels have {len(values)} different values only: {shown}"
+    remedy = "it looks like a mask, not an image: check which file it is"
+    findings.append(Finding(WARNING, problem, remedy, volume.path, study))
+  return findings + _check_plane(volume, study)
+
+
+def check_notes(volume: Volume, study: str, *, mask: bool) -> list[Finding]:
+  """Returns what reading a file found doubtful, as findings.
+
+  Args:
+    volume: an image or a mask.
+    study: name of the study.
+    mask: whether it is a mask.
+  """
+  notes = [*volume.notes, *check_intent(volume.header, mask=mask)]
+  return [
+    Finding(WARNING, n.problem, n.remedy, volume.path, study) for n in notes
+  ]
+
+
+def _few_values(array: np.ndarray) -> list[float]:
+  """Returns the different values, ascending; [] if there are many."""
+  flat = array.ravel()
+  sample = flat[:: max(1, flat.size // _SAMPLE)]
+  if len(np.unique(sample)) > _FEW_VALUES:
+    return []
+  values = []
+  while flat.size and len(values) <= _FEW_VALUES:
+    values.append(float(flat[0]))
+    flat = flat[flat != flat[0]]
+  return sorted(values) if len(values) <= _FEW_VALUES else []
+
+
+def _check_plane(volume: Volume, study: str) -> list[Finding]:
+  """Tells slices that are not sagittal, or far from it."""
+  plane, note = slice_plane(volume.array.shape, volume.spacing_mm), None
+  if plane != _PLANES[0]:
+    note = Note(
+      f"not sagittal by its header but {plane}: voxels are "
+      f"{_mm(volume.spacing_mm)} mm ({', '.join(_WAYS)})",
+      "networks see slices across left-right: give a sagittal volume, or check "
+      "the orientation in the header",
+    )
+  elif (angle := obliqueness_deg(volume.affine)) > _OBLIQUE_DEG:
+    note = Note(
+      f"its slices are turned by {angle:.0f} degrees from sagittal",
+      f"networks learn from sagittal slices (more than {_OBLIQUE_DEG:g} degrees "
+      "is told): check the orientation in the header",
+    )
+  if note is None:
+    return []
+  return [Finding(WARNING, note.problem, note.remedy, volume.path, study)]
+
+
+def slice_plane(
+  shape: Sequence[int], spacing_mm: Sequence[float]
+) -> str:
+  """Returns "sagittal", "axial" or "coronal", the plane of the slices.
+
+  Slices lie across the axis along which voxels are longest, or which has one
+  index alone. Nearly isotropic volumes count as sagittal: they can be cut
+  along any plane.
+
+  Args:
+    shape: (slices, rows, columns), as a `Volume` has them.
+    spacing_mm: distance of neighbours along them: left-right, up-down and
+      front-back.
+  """
+  single = [axis for axis, size in enumerate(shape) if size == 1]
+  if single:
+    return _PLANES[single[0]]
+  longest = int(np.argmax(spacing_mm))
+  second = sorted(spacing_mm)[1]
+  across = spacing_mm[0]
+  # Slices that overlap are nearer to each other than their pixels are.
+  stands_out = spacing_mm[longest] > _ISOTROPIC * second
+  far = spacing_mm[longest] > 2 * across
+  long = spacing_mm[longest] > _ISOTROPIC * across
+  return _PLANES[longest] if long and (stands_out or far) else _PLANES[0]
+
+
+def obliqueness_deg(affine: np.ndarray) -> float:
+  """Returns the angle between the slices' normal and left-right.
+
+  Args:
+    affine: [4 4], (slice, row, column) index -> RAS mm.
+  """
+  normal = np.cross(affine[:3, 1], affine[:3, 2])
+  cosine = abs(normal[0]) / np.linalg.norm(normal)
+  return math.degrees(math.acos(min(float(cosine), 1.0)))
+
+
+def _mm(sizes: Sequence[float]) -> str:
+  return " x ".join(f"{size:.3g}" for size in sizes)
