@@ -72,6 +72,12 @@ _WHOLE_SLICE = flags.DEFINE_bool(
 _OVERWRITE = flags.DEFINE_bool(
   "overwrite", False, "predict: do again what is there already"
 )
+_ASSUME_ORIENTATION = flags.DEFINE_string(
+  "assume_orientation",
+  "",
+  "predict: where the three axes of a NIfTI file run to, such as RAS or LPI, "
+  "if its header does not say it",
+)
 _STAGE = flags.DEFINE_enum(
   "stage",
   None,
@@ -166,6 +172,7 @@ def main(argv: list[str]) -> None:
     probabilities=_PROBABILITIES.value,
     whole_slice=_WHOLE_SLICE.value,
     overwrite=_OVERWRITE.value,
+    assume_orientation=_ASSUME_ORIENTATION.value,
     stage=_STAGE.value,
     network=_NETWORK.value,
   )

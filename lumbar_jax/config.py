@@ -25,6 +25,7 @@ FREE_FIELDS = (
   "data.root",
   "data.manifest",
   "data.cache",
+  "data.assume_orientation",  # part of the digests of the studies
   "data.num_workers",
   "training.checkpoint_every_steps",
   "training.tensorboard",
@@ -46,6 +47,9 @@ def _data() -> dict[str, Any]:
     # {name in the masks' scheme: name in ours, or "ignore"}
     remap=ml_collections.ConfigDict(),
     channels=("T2w", "T1w"),  # the first one is the reference grid
+    # Where the three axes of a NIfTI file run to, such as RAS or LPI, if its
+    # header does not say it (sform_code and qform_code are 0); empty: refuse.
+    assume_orientation="",
     registration="affine",  # affine, rigid or none: other channels -> first
     registration_bound_mm=15.0,  # refuse a registration that moves more
     # volume, nonzero (z-scores of all, or of the voxels that are not 0), or

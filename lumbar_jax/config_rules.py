@@ -14,6 +14,7 @@ from lumbar_jax.config import (
   flatten,
 )
 from lumbar_jax.errors import InputError, did_you_mean
+from lumbar_jax.formats.orientation import check_orientation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,6 +165,7 @@ def check(config: ml_collections.ConfigDict) -> None:
     rule.check(flat)
   _check_network(config)
   data = config.data
+  check_orientation(data.assume_orientation, "config.data.assume_orientation")
   _check_each(flat, "data.channels", CHANNELS)
   _check_each(flat, "benchmark.dtypes", DTYPES)
   _check_each(flat, "benchmark.peer_ways", PEER_WAYS)

@@ -36,6 +36,7 @@ class Options:
     probabilities: whether to write scores beside the labels.
     whole_slice: whether slices are predicted in one pass.
     overwrite: whether to predict again what is there.
+    assume_orientation: where axes run to in files that do not say it, as RAS.
     stage: one stage of a study, or None for all.
     network: one network of a study, or None for all.
   """
@@ -49,6 +50,7 @@ class Options:
   probabilities: bool = False
   whole_slice: bool = False
   overwrite: bool = False
+  assume_orientation: str = ""
   stage: str | None = None
   network: str | None = None
 
@@ -204,6 +206,7 @@ def predict(options: Options) -> None:
     probabilities=options.probabilities,
     whole_slice=options.whole_slice,
     overwrite=options.overwrite,
+    assume_orientation=options.assume_orientation,
   )
   predict_lib.check_failures(results, options.output)
 

@@ -15,6 +15,7 @@ from absl import logging
 
 from lumbar_jax import distributed, remarks
 from lumbar_jax.anatomy import Scheme
+from lumbar_jax.data.checks import check_all_masks, of_record
 from lumbar_jax.data.pipeline import PatchSource, Sources
 from lumbar_jax.data.prepare import PreparedStudy, prepare_studies
 from lumbar_jax.data.sources import find_studies
@@ -22,6 +23,7 @@ from lumbar_jax.data.sources.found import Found
 from lumbar_jax.data.splits import Splits
 from lumbar_jax.data.splits_file import load_or_make_splits
 from lumbar_jax.data.studies import Study
+from lumbar_jax.data.study_arrays import mask_table
 from lumbar_jax.errors import InputError
 from lumbar_jax.evaluation.evaluate import (
   collect_thresholds,
@@ -106,8 +108,21 @@ def material(run: Run) -> Material:
   for study in prepared:
     for flag in study.info["flags"]:
       logging.warning("%s: %s", study.name, flag)
+  _warn_of_masks(run, prepared, found.mask_scheme)
   unlabelled = tuple(s for s in found.studies if s.mask is None)
   return Material(splits, tuple(prepared), unlabelled)
+
+
+def _warn_of_masks(
+  run: Run, studies: Sequence[PreparedStudy], mask_scheme: Scheme | None
+) -> None:
+  """Logs what is doubtful about the masks of all studies together."""
+  masks = [of_record(s.info["labels"]) for s in studies if "labels" in s.info]
+  table = mask_table(run.config.data, run.scheme, mask_scheme)
+  for finding in check_all_masks(
+    masks, run.scheme, table, explained=mask_scheme is not None
+  ):
+    logging.warning("%s", finding)
 
 
 def _divided(run: Run) -> tuple[Found, Splits]:

@@ -126,7 +126,7 @@ def test_a_remap_of_an_unknown_name_is_refused():
 
 
 def test_labels_are_mapped_by_number_and_ignore_stays():
-  table = {0: 0, 5: 2, 200: IGNORE}
+  table = {0: 0, 5: 2, 200: IGNORE, 255: IGNORE}
   labels = np.array([[[0, 5], [200, 255]]], np.int16)
   mapped = anatomy.map_labels(labels, table, "mask.nii.gz")
   assert mapped.dtype == np.uint8

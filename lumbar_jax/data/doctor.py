@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lumbar_jax.anatomy import load_scheme
-from lumbar_jax.data.checks import StudyRow, check_study
+from lumbar_jax.anatomy import IGNORE, Scheme, load_scheme
+from lumbar_jax.data.checks import StudyRow, check_all_masks, check_study
 from lumbar_jax.data.sources import Found, scan
 from lumbar_jax.data.sources.found import (
   ERROR,
@@ -78,9 +78,13 @@ def examine(
   except InputError as error:
     found = Found((), None, Path(data_config.root), (finding_of(error),))
   findings += found.findings
-  known = _known_labels(found, data_config, findings)
-  rows = _check_studies(found.studies, data_config, known, progress)
+  scheme, table = _label_table(found, data_config, findings)
+  rows = _check_studies(found.studies, data_config, table, progress)
   findings += [finding for row in rows for finding in row.findings]
+  if scheme is not None and table is not None:
+    masks = [row.label_counts for row in rows if row.labels is not None]
+    explained = found.mask_scheme is not None
+    findings += check_all_masks(masks, scheme, table, explained=explained)
   findings += _check_masks(found.studies)
   findings += _check_splits(found.studies, data_config, workdir)
   findings += _check_registrations(data_config, workdir)
@@ -93,25 +97,29 @@ def examine(
   )
 
 
-def _known_labels(
+def _label_table(
   found: Found, data_config, findings: list[Finding]
-) -> Collection[int] | None:
-  """Returns the numbers that masks may hold; None if that is not known."""
+) -> tuple[Scheme | None, Mapping[int, int] | None]:
+  """Returns (the classes, {number in a mask: class}); None: not known."""
   try:
     scheme = load_scheme(data_config.scheme)
     source = found.mask_scheme or scheme
-    if any(study.mask for study in found.studies):
-      scheme.lookup(source, dict(data_config.remap))
+    if not any(study.mask for study in found.studies):
+      return scheme, None
+    return scheme, scheme.lookup(source, dict(data_config.remap))
   except InputError as error:
     findings.append(finding_of(error))
-    source = found.mask_scheme
-  return (*source.indices, *source.ignored) if source else None
+  source = found.mask_scheme
+  if source is None:
+    return None, None
+  numbers = {number: min(number, 1) for number in source.indices}
+  return None, numbers | dict.fromkeys(source.ignored, IGNORE)
 
 
 def _check_studies(
   studies: Sequence[Study],
   data_config,
-  known: Collection[int] | None,
+  table: Mapping[int, int] | None,
   progress: Callable[[int, int, str], None] | None,
 ) -> tuple[StudyRow, ...]:
   rows = []
@@ -119,7 +127,10 @@ def _check_studies(
   # Threads, since most of the time goes into unpacking .gz files.
   num_threads = min(4, os.cpu_count() or 1)
   with concurrent.futures.ThreadPoolExecutor(num_threads) as pool:
-    for row in pool.map(lambda s: check_study(s, channels, known), studies):
+    assumed = data_config.assume_orientation
+    for row in pool.map(
+      lambda s: check_study(s, channels, table, assumed), studies
+    ):
       rows.append(row)
       if progress is not None:
         progress(len(rows), len(studies), row.name)

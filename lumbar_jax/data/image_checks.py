@@ -79,17 +79,16 @@ def _check_plane(volume: Volume, study: str) -> list[Finding]:
   elif (angle := obliqueness_deg(volume.affine)) > _OBLIQUE_DEG:
     note = Note(
       f"its slices are turned by {angle:.0f} degrees from sagittal",
-      f"networks learn from sagittal slices (more than {_OBLIQUE_DEG:g} degrees "
-      "is told): check the orientation in the header",
+      "networks learn from sagittal slices (up to "
+      f"{_OBLIQUE_DEG:g} degrees is nothing to tell): check the orientation in "
+      "the header",
     )
   if note is None:
     return []
   return [Finding(WARNING, note.problem, note.remedy, volume.path, study)]
 
 
-def slice_plane(
-  shape: Sequence[int], spacing_mm: Sequence[float]
-) -> str:
+def slice_plane(shape: Sequence[int], spacing_mm: Sequence[float]) -> str:
   """Returns "sagittal", "axial" or "coronal", the plane of the slices.
 
   Slices lie across the axis along which voxels are longest, or which has one

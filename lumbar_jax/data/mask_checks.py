@@ -142,4 +142,4 @@ def as_record(counts: Counts) -> list[list[int]]:
 
 def of_record(record: Sequence[Sequence[int]]) -> dict[int, int]:
   """Returns the counts that `as_record` made a record of."""
-  return {number: count for number, count in record}
+  return dict(record)

@@ -185,9 +185,9 @@ def prepare_study(
   arrays, info = entries.fetch(
     Path(cache) / f"{study.name}-{key}",
     lambda: make_arrays(*arguments),
-    lambda info: info
-    if info.get("checks") == CHECKS
-    else check_again(*arguments, info),
+    lambda info: (
+      info if info.get("checks") == CHECKS else check_again(*arguments, info)
+    ),
   )
   return _bundle(study, data_config, key, files, arrays, info)
 

@@ -82,7 +82,7 @@ def check_again(
   mask_scheme: Scheme | None,
   info: dict[str, Any],
 ) -> dict[str, Any] | None:
-  """Returns what `make_arrays` knows, of an entry made before there were checks.
+  """Returns what is known about arrays that were made before the checks were.
 
   Args and errors as for `make_arrays`.
 
@@ -163,9 +163,7 @@ def _info(
   }
 
 
-def _all_channels(
-  others: Mapping[str, Volume], data_config, reference: Volume
-):
+def _all_channels(others: Mapping[str, Volume], data_config, reference: Volume):
   """Returns each channel [n H W] float32 on the native grid, and records."""
   image = normalise(
     reference.array, data_config.normalisation, path=reference.path

@@ -14,10 +14,10 @@ import numpy as np
 from lumbar_jax.errors import InputError
 from lumbar_jax.formats.nifti_header import RawHeader
 from lumbar_jax.formats.notes import Note
+from lumbar_jax.formats.orientation import LETTERS, check_orientation
 
 GRID_TOLERANCE_MM = 0.01
 PLAUSIBLE_MM = (0.05, 30.0)  # distances of voxels, in an image of a spine
-_LETTERS = ("LR", "PA", "IS")  # each world axis: towards lower, higher mm
 _UNIT_MM = {1: 1000.0, 3: 1e-3}  # metre, micron; 2: mm, 0: not said
 _UNIT_NAMES = {1: "metre", 3: "micron"}
 _ROUNDING = 1e-3  # how much too long a quaternion may be
@@ -43,23 +43,6 @@ class Geometry:
   notes: tuple[Note, ...] = ()
 
 
-def check_orientation(letters: str, field: str = "assume_orientation") -> str:
-  """Returns three letters such as "RAS" in capitals; "" stays.
-
-  Raises:
-    InputError: not one letter of each of R/L, A/P and S/I.
-  """
-  wanted = {frozenset(pair) for pair in _LETTERS}
-  found = {frozenset(p) for c in letters.upper() for p in _LETTERS if c in p}
-  if letters and (len(letters) != 3 or found != wanted):
-    raise InputError(
-      f"{field} is {letters!r}",
-      "give three letters, which say where the three stored axes run to: one "
-      "of R and L, one of A and P, one of S and I, such as RAS or LPI",
-    )
-  return letters.upper()
-
-
 def read_geometry(raw: RawHeader, assume_orientation: str = "") -> Geometry:
   """Returns where a header's voxels lie.
 
@@ -71,6 +54,7 @@ def read_geometry(raw: RawHeader, assume_orientation: str = "") -> Geometry:
   Raises:
     InputError: no orientation, or one that cannot be.
   """
+  letters = check_orientation(assume_orientation)
   notes = [_code_note(raw, form) for form in ("sform", "qform")]
   fields, problem = _mended_qform(raw)
   qform = None if problem else _qform(fields)
@@ -78,11 +62,11 @@ def read_geometry(raw: RawHeader, assume_orientation: str = "") -> Geometry:
   if coded[0]:
     affine = _sform(raw.fields)
   elif not coded[1]:
-    affine = _assumed(raw, assume_orientation)
+    affine = _assumed(raw, letters)
     notes.append(
       Note(
         "its header gives no orientation (sform_code and qform_code are 0): "
-        f"its axes are taken as {assume_orientation}",
+        f"its axes are taken as {letters}",
         "assume_orientation says so: check that a picture is the right way up",
       )
     )
@@ -154,7 +138,7 @@ def _qform(fields: nib.Nifti1Header) -> np.ndarray | None:
   if fields["qform_code"] <= 0:
     return None
   vector = [float(fields[f"quatern_{axis}"]) for axis in "bcd"]
-  rest = 1 - math.fsum(value * value for value in vector)
+  rest = 1 - float(np.dot(vector, vector))
   if abs(rest) < fields.quaternion_threshold:
     rest = 0.0  # as nibabel has it
   rotation = nib.quaternions.quat2mat([math.sqrt(max(rest, 0)), *vector])
@@ -182,8 +166,8 @@ def _assumed(raw: RawHeader, letters: str) -> np.ndarray:
     raise _refusal(f"pixdim is {_mm(sizes)}", raw)
   affine = np.diag([0.0, 0, 0, 1])
   for axis, letter in enumerate(letters):
-    world = next(i for i, pair in enumerate(_LETTERS) if letter in pair)
-    sign = 1 if letter == _LETTERS[world][1] else -1
+    world = next(i for i, pair in enumerate(LETTERS) if letter in pair)
+    sign = 1 if letter == LETTERS[world][1] else -1
     affine[world, axis] = sign * sizes[axis]
   affine[:3, 3] = affine[:3, :3] @ (1 - np.array(raw.shape)) / 2
   return affine

@@ -144,9 +144,7 @@ def _shape(fields: nib.Nifti1Header, path: Path) -> tuple[int, int, int]:
   return shape[:3]
 
 
-def _dtype(
-  fields: nib.Nifti1Header, path: Path
-) -> tuple[np.dtype, list[Note]]:
+def _dtype(fields: nib.Nifti1Header, path: Path) -> tuple[np.dtype, list[Note]]:
   code, bits = int(fields["datatype"]), int(fields["bitpix"])
   if code not in _DTYPES:
     kind = _OTHER_TYPES.get(code, f"of the unknown type {code}")

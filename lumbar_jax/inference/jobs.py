@@ -127,10 +127,13 @@ class Job:
     path = outputs.write_segmentation(
       *self.target(study),
       labels,
-      read_volume(study.images[config.data.channels[0]]),
+      read_volume(
+        study.images[config.data.channels[0]],
+        assume_orientation=config.data.assume_orientation,
+      ),
       scheme,
       probabilities=scores,
-      sidecar=provenance(self.record, info),
+      sidecar=provenance(self.record, info, config.data),
       overlay=self.overlays,
     )
     return path, tuple(info["flags"])
@@ -167,14 +170,19 @@ def _ensemble(run: Run) -> list[Any]:
   return [content, members]
 
 
-def provenance(record: Mapping[str, Any], info: Mapping[str, Any]) -> dict:
+def provenance(
+  record: Mapping[str, Any], info: Mapping[str, Any], data_config
+) -> dict:
   """Returns the sidecar's fields of a study.
 
   Args:
     record: from `describe`.
     info: of the prepared study.
+    data_config: `config.data`.
   """
+  assumed = data_config.assume_orientation
   return {
+    **({"AssumedOrientation": assumed} if assumed else {}),
     **record,
     "Sources": sorted(info["paths"].values()),
     "InputDigest": info["digest"],
@@ -221,9 +229,9 @@ def save_labels(
     fold = None if fold_of is None else fold_of[study.name]
     path = outputs.write_segmentation(
       *(Path(output) / folder, stem, maps[study.name]),
-      read_volume(image),
+      read_volume(image, assume_orientation=run.config.data.assume_orientation),
       run.scheme,
-      sidecar=provenance(record(fold), study.info),
+      sidecar=provenance(record(fold), study.info, run.config.data),
       overlay=overlays,
     )
     flags = tuple(study.info["flags"])

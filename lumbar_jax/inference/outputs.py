@@ -127,8 +127,9 @@ def write_segmentation(
 def _numbers(labels: StudyLabels, scheme: Scheme) -> np.ndarray:
   """Returns the numbers that stand for the classes in the scheme's files."""
   largest = max(scheme.indices)
-  table = np.array(scheme.indices, np.uint8 if largest < 256 else np.uint16)
-  return table[labels]
+  types = (np.uint8, np.uint16, np.int32)  # that programs of the field read
+  dtype = next(t for t in types if largest <= np.iinfo(t).max)
+  return np.array(scheme.indices, dtype)[labels]
 
 
 def open_folder(

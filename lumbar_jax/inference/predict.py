@@ -21,6 +21,7 @@ from lumbar_jax.escaping import cell
 from lumbar_jax.evaluation.labelling import Thresholds
 from lumbar_jax.evaluation.scorers import Scorer
 from lumbar_jax.files import write_text
+from lumbar_jax.formats.orientation import check_orientation
 from lumbar_jax.inference import outputs
 from lumbar_jax.inference.claims import Claims
 from lumbar_jax.inference.inputs import find_inputs, require_channels
@@ -241,6 +242,7 @@ def predict(
   output: str | Path,
   *,
   whole_slice: bool = False,
+  assume_orientation: str = "",
   **options: Any,
 ) -> list[Prediction]:
   """Segments what a path stands for (`inputs`) with the run of a folder.
@@ -250,6 +252,8 @@ def predict(
     input: a file, folder, tree or manifest.
     output: folder of the results.
     whole_slice: whole slices in one pass, however the run was evaluated.
+    assume_orientation: where the axes of a file run to, such as "RAS", if its
+      header does not say it; empty: such a file is refused.
     **options: fold, labelling, probabilities, overwrite, overlays, on_study of
       `predict_studies`.
 
@@ -261,6 +265,10 @@ def predict(
   """
   run = load_run(run_folder)
   run.config.evaluation.whole_slice |= whole_slice
+  # Of these files, whatever was assumed of those it learnt from.
+  run.config.data.assume_orientation = check_orientation(
+    assume_orientation, "--assume_orientation"
+  )
   found = find_inputs(input, run.config.data.channels)
   failures = []
   for finding in found.findings:

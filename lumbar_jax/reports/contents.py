@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from lumbar_jax.anatomy import IGNORE, Scheme
+from lumbar_jax.anatomy import Scheme
 from lumbar_jax.config import default, flatten
 from lumbar_jax.data.prepare import PreparedStudy
 from lumbar_jax.data.splits import Splits
@@ -178,24 +178,22 @@ def changed_settings(run: Run) -> dict[str, Any]:
   }
 
 
-def _read_classes(path: Path, scheme: Scheme) -> np.ndarray:
+def _read_classes(path: Path, scheme: Scheme, assumed: str) -> np.ndarray:
   """Reads a label map in the scheme's numbers as [n H W] uint8 classes.
 
   Raises:
     InputError: not a usable volume, or a number that the scheme has not.
   """
-  table = np.full(2**16, IGNORE, np.uint8)
-  table[list(scheme.indices)] = np.arange(scheme.num_classes)
-  numbers = read_volume(path, dtype=np.uint16).array
-  classes = table[numbers]
-  if (classes == IGNORE).any():
-    number = numbers[classes == IGNORE].min()
+  mask = read_volume(path, dtype=None, assume_orientation=assumed)
+  table = dict(zip(scheme.indices, range(scheme.num_classes), strict=True))
+  unknown = [n for n in label_counts(mask.array) if n not in table]
+  if unknown:
     raise InputError(
-      f"label {number} is not in scheme {scheme.name}",
+      f"label {unknown[0]} is not in scheme {scheme.name}",
       "evaluate the run again",
       path=path,
     )
-  return classes
+  return map_labels(mask.array, table, path)
 
 
 def predicted_slices(
@@ -207,13 +205,14 @@ def predicted_slices(
     {study: its slices}, and what went wrong, as sentences.
   """
   found, problems = {}, []
+  assumed = run.config.data.assume_orientation
   evaluated, paths = set(facts.studies), paths_of(run, studies)
   for study in sorted(studies, key=lambda s: s.name):
     path = paths.get(study.name)
     if study.name not in evaluated or study.native_mask is None or not path:
       continue
     try:
-      predicted = _read_classes(path, run.scheme)
+      predicted = _read_classes(path, run.scheme, assumed)
     except InputError as error:
       problems.append(f"{study.name}: {error}")
       continue

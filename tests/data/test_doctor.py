@@ -184,15 +184,15 @@ def test_mask_on_another_grid(root, shape, shift_mm, problem):
 
 def test_labels_outside_the_scheme(root):
   mask = np.zeros(SHAPE, np.int16)
-  mask[0, 0, :4] = [3, 9, 11, 255]  # 255 is ignore, in every scheme
+  mask[0, 0, :4] = [3, 9, 11, 14]
   _save(_mask(root), mask)
   report = examine(_settings(root))
   finding = _only(report)
   assert finding.path == _mask(root)
-  assert "2 labels are not" in finding.problem
-  assert "9, 11 (known: 0, 1, 2, 3)" in finding.problem
+  assert "3 labels are not" in finding.problem
+  assert "9, 11, 14 (known: 0, 1, 2, 3)" in finding.problem
   assert "dseg.tsv" in finding.remedy
-  assert report.rows[2].labels == (0, 3, 9, 11, 255)
+  assert report.rows[2].labels == (0, 3, 9, 11, 14)
 
 
 @pytest.mark.parametrize(("value", "shown"), [(0.5, "0.5"), (-1, "-1")])
@@ -200,7 +200,8 @@ def test_labels_that_are_no_labels(root, value, shown):
   mask = np.zeros(SHAPE, np.float32)
   mask[0, 0, 0] = value
   _save(_mask(root), mask)
-  assert f"scheme: {shown} (known" in _only(examine(_settings(root))).problem
+  problem = _only(examine(_settings(root))).problem
+  assert f"label {shown} is not in the masks' scheme (known" in problem
 
 
 def test_empty_mask(root):
