@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from lumbar_jax.anatomy import Scheme
+from lumbar_jax.anatomy import Scheme, label_counts, map_labels
 from lumbar_jax.config import default, flatten
 from lumbar_jax.data.prepare import PreparedStudy
 from lumbar_jax.data.splits import Splits
