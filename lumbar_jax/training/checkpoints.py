@@ -1,10 +1,10 @@
 """Checkpoints of a fold: the best epoch, and the latest state to resume from.
 
-The only importer of orbax. A checkpoint is written beside the old one and
-renamed when it is whole; a process killed in between leaves the old one.
+A checkpoint is written beside the old one and renamed when it is whole; a
+process killed in between leaves the old one. What is read is compared with the
+checksums that were written (`checksums`).
 """
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -13,83 +13,16 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from lumbar_jax.errors import InputError
+from lumbar_jax.training import checksums
+from lumbar_jax.training.checkpoint_folder import (
+  damaged,
+  open_manager,
+  opened,
+  read_info,
+  restore,
+)
 
 LATEST, BEST = "latest", "best"
-
-
-def _manager(
-  folder: Path,
-  *,
-  keep: int = 1,
-  read_only: bool = False,
-  together: bool = False,
-):
-  """Opens a folder of checkpoints.
-
-  Args:
-    folder: it.
-    keep: how many to keep.
-    read_only: whether nothing will be written.
-    together: whether all processes of a distributed run do the same calls;
-      otherwise any of them can read, and the main one can write, by itself.
-  """
-  processes = ocp.options.MultiprocessingOptions()
-  alone = jax.process_count() > 1 and not together
-  if alone:
-    own = jax.process_index()
-    processes = ocp.options.MultiprocessingOptions(
-      primary_host=own,
-      active_processes={own},
-      barrier_sync_key_prefix=f"process_{own}",
-    )
-    if not read_only:  # which orbax leaves to us then
-      folder.mkdir(parents=True, exist_ok=True)
-  return ocp.CheckpointManager(
-    folder.resolve(),
-    options=ocp.CheckpointManagerOptions(
-      multiprocessing_options=processes,
-      max_to_keep=keep,
-      create=not read_only and not alone,
-      read_only=read_only,
-      cleanup_tmp_directories=not read_only,
-      enable_async_checkpointing=False,
-    ),
-    item_handlers={
-      "tree": ocp.StandardCheckpointHandler(),
-      "info": ocp.JsonCheckpointHandler(),
-    },
-  )
-
-
-def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
-  leaves = jax.tree_util.tree_leaves_with_path(tree)
-  return {
-    "/".join(
-      str(getattr(e, "key", getattr(e, "name", e))) for e in path
-    ): tuple(leaf.shape)
-    for path, leaf in leaves
-  }
-
-
-def _check_shapes(saved: Any, wanted: Any, folder: Path) -> None:
-  """Raises InputError unless the saved tree fits the network."""
-  saved, wanted = _shapes(saved), _shapes(wanted)
-  for name in sorted(saved.keys() | wanted.keys()):
-    if saved.get(name) != wanted.get(name):
-      raise InputError(
-        f"the checkpoint is of another network: {name} is "
-        f"{saved.get(name, 'absent')}, expected {wanted.get(name, 'absent')}",
-        "give the config (model.name, model.width, data.channels, "
-        "data.scheme) that the run was trained with",
-        path=folder,
-      )
-
-
-def _as_dict(tree: Any) -> dict[str, Any]:
-  """Turns dataclasses at the top into dicts (what orbax's metadata has)."""
-  if dataclasses.is_dataclass(tree):
-    return {f.name: getattr(tree, f.name) for f in dataclasses.fields(tree)}
-  return tree
 
 
 class Checkpoints:
@@ -106,10 +39,10 @@ class Checkpoints:
     """
     self.folder = Path(folder)
     self._alone = jax.process_count() > 1 and not together
-    self._latest = _manager(self.folder / LATEST, together=together)
+    self._latest = open_manager(self.folder / LATEST, together=together)
     # Two: a best epoch that has to be run again must not take the one before
     # with it (`drop_best_from`).
-    self._best = _manager(self.folder / BEST, keep=2, together=together)
+    self._best = open_manager(self.folder / BEST, keep=2, together=together)
 
   def save_latest(self, step: int, state: Any, info: dict[str, Any]) -> None:
     """Saves what a resumed run needs.
@@ -131,6 +64,7 @@ class Checkpoints:
   def _save(self, manager, step: int, tree: Any, info: dict[str, Any]) -> None:
     if self._alone:  # orbax takes one process' arrays from the host only
       tree = jax.tree.map(np.asarray, tree)
+    info = {**info, checksums.FIELD: checksums.make(tree, info)}
     try:
       manager.save(
         step,
@@ -142,7 +76,8 @@ class Checkpoints:
     except Exception as error:  # orbax wraps what the file system said
       raise InputError(
         f"a checkpoint could not be written ({str(error)[:200]})",
-        f"free some space and start again; the last whole checkpoint is "
+        f"free some space (or make the folder writable) and start again; the "
+        f"last whole checkpoint is "
         f"{manager.latest_step()}",
         path=manager.directory,
       ) from error
@@ -163,8 +98,18 @@ class Checkpoints:
     Args:
       target: a pytree of `jax.ShapeDtypeStruct` with shardings; the number of
         devices may differ from that of the run that saved.
+
+    Raises:
+      InputError: it is of another network, damaged, or gone although epochs
+        were run: nothing is ever trained anew behind a checkpoint's back.
     """
-    return _restore(self._latest, target, self.folder / LATEST)
+    found = restore(self._latest, target, self.folder / LATEST)
+    best = self._best.latest_step()
+    if found is None and best:  # of epoch 0 it may be: the latest comes second
+      raise damaged(
+        self.folder / LATEST, f"it is not there, but epoch {best + 1} was run"
+      )
+    return found
 
   def close(self) -> None:
     """Releases the managers' threads."""
@@ -172,39 +117,23 @@ class Checkpoints:
     self._best.close()
 
 
-def _restore(manager, target: Any, folder: Path):
-  step = manager.latest_step()
-  if step is None:
-    return None
-  saved = manager.item_metadata(step)["tree"]
-  _check_shapes(getattr(saved, "tree", saved), _as_dict(target), folder)
-  restored = manager.restore(
-    step,
-    args=ocp.args.Composite(
-      tree=ocp.args.StandardRestore(target), info=ocp.args.JsonRestore()
-    ),
-  )
-  return restored["tree"], restored["info"]
-
-
 def epochs_done(folder: Path) -> int:
   """Returns how many epochs a fold has been trained for.
 
   Args:
     folder: the fold's `checkpoints` folder.
+
+  Raises:
+    InputError: the checkpoint is damaged.
   """
   folder = Path(folder) / LATEST
   if not folder.is_dir():
     return 0
-  manager = _manager(folder, read_only=True)
-  try:
+  with opened(folder) as manager:
     step = manager.latest_step()
     if step is None:
       return 0
-    wanted = ocp.args.Composite(info=ocp.args.JsonRestore())
-    return int(manager.restore(step, args=wanted)["info"]["epoch"])
-  finally:
-    manager.close()
+    return int(read_info(manager, step, folder)[0]["epoch"])
 
 
 def _on_one_device(target: Any) -> Any:
@@ -226,14 +155,15 @@ def load_best(folder: Path, target: Any) -> tuple[Any, dict[str, Any]]:
     target: a pytree of `jax.ShapeDtypeStruct`.
 
   Raises:
-    InputError: no checkpoint there, or one of another network.
+    InputError: no checkpoint there, one of another network, or a damaged one.
   """
-  folder = Path(folder) / BEST
+  place, folder = Path(folder), Path(folder) / BEST
   found = None
   if folder.is_dir():
-    manager = _manager(folder, read_only=True)
-    found = _restore(manager, _on_one_device(target), folder)
-    manager.close()
+    with opened(folder) as manager:
+      found = restore(manager, _on_one_device(target), folder)
+  if found is None and epochs_done(place) > 0:
+    raise damaged(folder, f"it is empty, but {epochs_done(place)} epochs ran")
   if found is None:
     raise InputError(
       "there is no trained network here",

@@ -20,7 +20,7 @@ from lumbar_jax.training.checkpoints import Checkpoints
 from lumbar_jax.training.engine import Engine
 from lumbar_jax.training.position import EpochSums, Position
 from lumbar_jax.training.state import TrainState
-from lumbar_jax.training.writers import MetricWriter
+from lumbar_jax.training.writers import MetricWriter, read_metrics
 
 DRAIN_EVERY = 16  # steps whose sums may wait on the device
 
@@ -93,6 +93,7 @@ class FoldTrainer:
       self.state: TrainState = found[0]
       self.position = Position.from_json(found[1])
     else:
+      _refuse_lost(self._folder)
       self.state = self._fresh(initial)
       self.position = Position(0, None, EpochSums.zeros(scheme.num_classes))
     self._checkpoints.drop_best_from(self.position.epoch)
@@ -281,6 +282,18 @@ class FoldTrainer:
   def _save_latest(self) -> None:
     self._checkpoints.save_latest(
       int(self.state.step), self.state, self.position.to_json()
+    )
+
+
+def _refuse_lost(folder: Path) -> None:
+  """Raises InputError if epochs were run here and their checkpoint is gone."""
+  epochs = len(read_metrics(folder))
+  if epochs > 1:  # the first one's line may be written, its state not yet
+    raise InputError(
+      f"{epochs} epochs were run here, but their checkpoint is gone",
+      "restore the checkpoints from a copy, or delete the folder to train it "
+      "from the start",
+      path=folder,
     )
 
 

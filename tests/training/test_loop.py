@@ -119,6 +119,15 @@ def test_the_last_good_checkpoint_survives_a_loss_that_is_not_finite(tmp_path):
   assert Checkpoints(tmp_path / "checkpoints").latest_step() == before
 
 
+def test_checkpoints_that_are_gone_are_no_reason_to_begin_anew(tmp_path):
+  writer = MetricWriter(tmp_path, first_epoch=0, tensorboard=False)
+  writer.write(0, {"val/loss": 1.0})  # a kill may leave this much
+  trainer(tmp_path)
+  writer.write(1, {"val/loss": 1.0})
+  with pytest.raises(InputError, match="2 epochs were run here"):
+    trainer(tmp_path)
+
+
 @pytest.fixture
 def full_disk():
   """Returns a function after which no file can grow beyond 64 bytes."""
