@@ -2,8 +2,9 @@
 
 With fixed statistics a batch normalisation is a scale and an offset of each
 channel. The scale goes into the kernel of the convolution before it, the offset
-stays as what is added. Nothing of a network's definition changes: its layers
-are met on the way, as Flax calls them.
+stays as what is added: wherever nothing but the normalisation reads what the
+convolution gives. Nothing of a network's definition changes: its layers are met
+on the way, as Flax calls them.
 
 On a CPU the images of a batch go through one by one, since a network's maps of
 one image stay in the cache: a tenth of the time of a batch of eight.
@@ -17,7 +18,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-Path = tuple[str, ...]
+from lumbar_jax.models.readers import Path, sole_readers
+
 LEAST_PIXELS = 128 * 128  # of an image that goes through alone
 
 
@@ -72,25 +74,6 @@ def _by_image(function, images: jax.Array):
   return jax.lax.map(one, images)
 
 
-def _pairs(net: nn.Module, variables: Any, shape: tuple[int, ...]):
-  """Returns {a normalisation's path: (epsilon, the convolution before it)}."""
-  outputs: dict[int, tuple[Any, Path]] = {}
-  pairs: dict[Path, tuple[float, Path]] = {}
-
-  def look(call, args, kwargs, context):
-    result, module = call(*args, **kwargs), context.module
-    if isinstance(module, nn.BatchNorm) and id(args[0]) in outputs:
-      pairs[module.path] = module.epsilon, outputs[id(args[0])][1]
-    elif isinstance(module, nn.Conv):  # (kept alive, so that ids stay unique)
-      outputs[id(result)] = result, module.path
-    return result
-
-  with nn.intercept_methods(look):
-    images = jax.ShapeDtypeStruct(shape, jnp.float32)
-    jax.eval_shape(lambda v, x: net.apply(v, x, train=False), variables, images)
-  return pairs
-
-
 def _at(tree: Mapping[str, Any], path: Path) -> Any:
   for name in path:
     tree = tree[name]
@@ -106,18 +89,19 @@ def _copy(tree: Any) -> Any:
 def fold(
   net: nn.Module, variables: Mapping[str, Any], shape: tuple[int, ...]
 ) -> tuple[FoldedNetwork, dict[str, Any]]:
-  """Folds what can be folded: a normalisation that reads a convolution alone.
+  """Folds normalisations that are all that reads a convolution's result.
+
+  All others stay as they are.
 
   Args:
-    net: a network whose convolutions' results go nowhere else where a
-      normalisation reads them, as in all of `models.names()`.
+    net: a network.
     variables: its linen variables.
     shape: (b, h, w, c) of some images.
 
   Returns:
     The network, and its variables: the same numbers to float32 rounding.
   """
-  pairs, folded = _pairs(net, variables, shape), _copy(variables)
+  pairs, folded = sole_readers(net, variables, shape), _copy(variables)
   params, statistics = folded["params"], folded.get("batch_stats", {})
   for norm, (epsilon, conv) in pairs.items():
     ours, before = _at(params, norm), _at(params, conv)
