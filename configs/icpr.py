@@ -1,7 +1,7 @@
 """The ICPR 2020 slides: eight networks of different widths, five folds.
 
 Data   75 patients, T2w and T1w (not public), or your own studies in a MIDS or
-       BIDS tree with masks in derivatives/manual_masks; see README.md
+       BIDS tree with masks in derivatives/manual_masks; see docs/data.md
 Paper  Saenz-Gamboa et al., ICPR 2020, slides: `configs/icpr.py:NAME` trains
        NAME with its own width, optimizer, learning rate and activation
 Cost   300 epochs of 5 folds (paper 000's number; the slides give none)

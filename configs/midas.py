@@ -1,7 +1,7 @@
 """Paper 000 on a MIDS tree: T2w and T1w, twelve classes, three folds.
 
 Data   MIDAS (its masks are not public), or your own studies in a MIDS or BIDS
-       tree with masks in derivatives/manual_masks; see README.md for a manifest
+       tree with masks in derivatives/manual_masks; tables: docs/data.md
 Paper  Saenz-Gamboa et al. 2023, Table 3: `configs/midas.py:UMD` trains UMD with
        its own optimizer, learning rate and activation
 Cost   300 epochs of 3 folds; the paper's V100 took 12 hours a fold

@@ -4,7 +4,7 @@ Data   SPIDER's T2 SPACE series (van der Graaf et al., Sci Data 2024, 11:264,
        CC BY 4.0) as a MIDS tree: T2w, and masks in derivatives/manual_masks
 Net    U1 of paper 000; Adam, since Adadelta needs many more epochs
 Cost   narrow (default): 2 CPU cores, one to two hours; full: a GPU
-Score  see README.md and experiments/results/spider.md
+Score  see experiments/results/spider.md
 
   python launch.py --config=configs/spider.py --workdir=runs/spider \\
       --config.data.root=/data/spider_t2space

@@ -1,7 +1,7 @@
 """Paper 000 as a whole, on your own data: networks, ensembles, tables, figures.
 
 Data   your studies in a MIDS or BIDS tree with masks in
-       derivatives/manual_masks, or a manifest; see README.md
+       derivatives/manual_masks, or a manifest; see docs/data.md
 Paper  Saenz-Gamboa et al. 2023: thirteen networks by 3-fold cross-validation,
        E4 to E13 by averaging and stacking, Tables 6 to 8, Figures 7 to 9
 Cost   300 epochs of 3 folds of 13 networks: the paper's V100 took 12 hours for

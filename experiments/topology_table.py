@@ -1,4 +1,4 @@
-"""Writes the table of all networks, into docs/topologies.md and README.md.
+"""Writes the table of all networks, docs/topologies.md.
 
 Also UMD's diagram, docs/UMD.png.
 
@@ -27,8 +27,6 @@ from lumbar_jax.reports import diagram
 from lumbar_jax.reports.diagram_legend import describe, is_known, sign
 
 PATH = ROOT / "docs" / "topologies.md"
-README = ROOT / "README.md"
-MARKS = ("<!-- topologies: written by a script -->", "<!-- topologies end -->")
 PICTURE = "UMD"
 _ACTIVATIONS = {"relu": "ReLU", "prelu": "PReLU"}
 _OPTIMIZERS = {"adam": "Adam", "rmsprop": "RMSprop", "adadelta": "Adadelta"}
@@ -104,13 +102,6 @@ def table(found: dict[str, Summary]) -> str:
   return _HEAD + "\n".join(_row(name, found[name]) for name in found)
 
 
-def readme(text: str, found: dict[str, Summary]) -> str:
-  """Returns README.md's text with the table between its marks."""
-  before, rest = text.split(MARKS[0])
-  after = rest.split(MARKS[1])[1]
-  return f"{before}{MARKS[0]}\n\n{table(found)}\n\n{MARKS[1]}{after}"
-
-
 def page(found: dict[str, Summary], image, classes: int) -> str:
   """Returns the text of docs/topologies.md."""
   return _TEXT.format(
@@ -127,11 +118,10 @@ def main(argv: list[str]) -> None:
     raise app.UsageError(f"unexpected argument {argv[1]!r}")
   found, image, classes = summaries()
   write_text(PATH, page(found, image, classes))
-  write_text(README, readme(README.read_text(encoding="utf-8"), found))
   figure = diagram.draw(found[PICTURE], PICTURE)
   picture, drawing = diagram.write(figure, PATH.parent / PICTURE)
   drawing.unlink()
-  print(f"wrote {PATH}, {README} and {picture}")
+  print(f"wrote {PATH} and {picture}")
 
 
 if __name__ == "__main__":

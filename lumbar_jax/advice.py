@@ -12,6 +12,7 @@ import numpy as np
 
 from lumbar_jax import metrics
 from lumbar_jax.arrays import Counts
+from lumbar_jax.evaluation import confusion
 
 USUAL_STEPS = 4000  # of the optimizer, from random weights
 FEW_STEPS = 1000
@@ -20,7 +21,6 @@ NARROW = 16  # channels of the first level
 COARSE_MM = 1.5  # pixels' distance in the plane
 LOW_IOU = 0.5  # mean over the target classes
 NO_IOU = 0.01
-HARDLY = 0.01  # predicted pixels, as a share of the truth's
 RISE = 0.01  # of the mean IoU, in the last quarter of the epochs
 _MAX_NAMED = 6
 
@@ -44,17 +44,17 @@ def missed_classes(counts: Counts, names: Sequence[str]) -> list[str]:
     "L5/S (1,204 pixels of truth) is never predicted" and the like, for each
     class that the truth has and the prediction (almost) never hits.
   """
-  hits, truth, found = np.moveaxis(metrics.tallies(counts), -1, 0)
+  hits, truth, _ = np.moveaxis(metrics.tallies(counts), -1, 0)
   iou = metrics.iou(counts)
+  hardly = dict(confusion.hardly_predicted(counts, names))
   said = []
   for number, name in enumerate(names):
     if number == 0 or truth[number] == 0:
       continue
     what = f"{name} ({truth[number]:,} pixels of truth)"
-    if found[number] == 0:
-      said.append(f"{what} is never predicted")
-    elif found[number] < HARDLY * truth[number]:
-      said.append(f"{what} is hardly ever predicted ({found[number]:,} pixels)")
+    if name in hardly:
+      said.append(f"{what} is {'hardly ever' if hardly[name] else 'never'} "
+                  "predicted")  # fmt: skip
     elif iou[number] < NO_IOU:
       where = "never" if hits[number] == 0 else "hardly ever"
       said.append(f"{what} is predicted, but {where} where it is")

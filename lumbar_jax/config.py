@@ -61,6 +61,9 @@ def _data() -> dict[str, Any]:
     image_size=0,
     patch_size=256,  # D of paper 000
     patch_stride=192,  # S of paper 000
+    # Share of patients set aside for testing. 0: nobody; each is evaluated by
+    # the fold that has not trained on that patient (out-of-fold tables), which
+    # is better for few patients: below ten to test, figures say little.
     test_fraction=0.2,
     # With one fold, the best epoch is chosen on validation_fraction of the
     # patients who are not for testing; without test patients the figures are
