@@ -104,8 +104,9 @@ def read_volume(
   """
   path = Path(path)
   try:
-    raw = read_raw_header(path)
-    geometry = read_geometry(raw, assume_orientation)
+    with np.errstate(all="ignore"):  # headers may hold any bits
+      raw = read_raw_header(path)
+      geometry = read_geometry(raw, assume_orientation)
     array, notes = read_voxels(raw, dtype)
   except InputError:
     raise

@@ -19,7 +19,7 @@ from lumbar_jax.errors import InputError
 HEAD_BYTES = 544  # a header of NIfTI-2 with its extension flag
 _TWIN = {".hdr": ".img", ".img": ".hdr"}  # a header and its voxels
 _OPENERS = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open}
-_BLOCK = 1 << 22
+_BLOCK = 1 << 18
 _LARGEST_RATIO = 1032  # of deflate; more cannot come out of a .gz
 DAMAGED = "the file is damaged or cut short: copy it again"
 READ_ERRORS = (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError)

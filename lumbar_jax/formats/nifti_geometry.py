@@ -24,6 +24,7 @@ _ROUNDING = 1e-3  # how much too long a quaternion may be
 _LEAST_VOLUME = 1e-6  # of a voxel, its edges taken as 1
 _RIGHT_ANGLE = 0.01  # cosine of what counts as one
 _SAME_SPACING = 0.01
+_LAST_CODE = 5  # of sform_code and qform_code
 _REPAIR = "repair the sform or qform of the header"
 
 
@@ -75,6 +76,9 @@ def read_geometry(raw: RawHeader, assume_orientation: str = "") -> Geometry:
   else:
     affine = qform
   _check_affine(affine, raw)
+  sizes = fields["pixdim"][1:4]
+  unusable = ~(np.isfinite(sizes) & (sizes > 0))
+  fields["pixdim"][1:4] = np.where(unusable, _spacing(affine), sizes)
   scale, about_units = _units(affine, raw)
   notes += about_units
   affine = _scaled(affine, scale)
@@ -91,7 +95,7 @@ def _refusal(problem: str, raw: RawHeader) -> InputError:
 
 def _code_note(raw: RawHeader, form: str) -> Note | None:
   code = int(raw.fields[f"{form}_code"])
-  if 0 <= code <= 5:
+  if 0 <= code <= _LAST_CODE:
     return None
   used = f"it is taken as {'set' if code > 0 else 'not set'}"
   return Note(f"{form}_code is {code}, which NIfTI does not define", used)
@@ -109,6 +113,9 @@ def _mended_qform(raw: RawHeader) -> tuple[nib.Nifti1Header, str]:
   is taken away where the sform is used instead.
   """
   fields = raw.fields.copy()
+  for form in ("sform_code", "qform_code"):
+    if not 0 <= fields[form] <= _LAST_CODE:  # programs would not take it
+      fields[form] = int(fields[form] > 0)
   if fields["qform_code"] <= 0:
     return fields, ""
   names = ("quatern_b", "quatern_c", "quatern_d")
@@ -242,7 +249,10 @@ def _other_forms(
   apart = np.linalg.norm(((affine - qform) @ corners)[:3], axis=0).max()
   if apart <= GRID_TOLERANCE_MM:
     return []
-  codes = ["".join(nib.aff2axcodes(form)) for form in (affine, qform)]
+  codes = [
+    "".join(letter or "?" for letter in nib.aff2axcodes(form))
+    for form in (affine, qform)
+  ]
   axes = "" if codes[0] == codes[1] else f" ({' and '.join(codes)} axes)"
   problem = (
     f"sform and qform{axes} put a corner {apart:.3g} mm apart "

@@ -112,9 +112,9 @@ def _fields(head: bytes, path: Path) -> tuple[nib.Nifti1Header, bool]:
       why = "an Analyze file, which does not say where its axes run"
       raise not_nifti(why if size == 348 else "no magic string", path)
     pair = magic[:2] == b"ni"
-    first = nib.Nifti1PairHeader if pair else nib.Nifti1Header
-    second = nib.Nifti2PairHeader if pair else nib.Nifti2Header
-    kind = first if size == 348 else second
+    first = nib.Nifti1Pair if pair else nib.Nifti1Image
+    second = nib.Nifti2Pair if pair else nib.Nifti2Image
+    kind = (first if size == 348 else second).header_class
     return kind(head[:size], endianness=mark, check=False), pair
   why = f"only {len(head)} bytes" if len(head) < 348 else "no NIfTI header"
   raise not_nifti(why, path, head)
