@@ -147,14 +147,37 @@ def main(argv: list[str]) -> None:
   if _VERSION.value:
     sys.stdout.write(installed.versions() + "\n")
     return
+  try:
+    _work()
+  except (Exception, KeyboardInterrupt) as error:
+    if isinstance(error, app.UsageError):
+      raise
+    _end(error)
+
+
+def _end(error: BaseException) -> None:
+  """Says what ended the work, in a line, and ends the process."""
+  from lumbar_jax import crashes
+
+  text, code = explain(error) or (crashes.report(error), 1)
+  logging.error("%s", text)
+  logging.flush()
+  if isinstance(error, KeyboardInterrupt):
+    os._exit(code)  # at once: checkpoints are whole or absent
+  sys.exit(code)
+
+
+def _work() -> None:
+  """Does what the flags say."""
   # After the flags: --help stays quick.
   from lumbar_jax import allocation
 
   if _KEEP_MEMORY.value:
     allocation.keep_memory()  # before there are threads
-  from lumbar_jax import compilation, compile_watch, logs, modes
+  from lumbar_jax import compilation, compile_watch, crashes, logs, modes
 
   logs.setup()
+  crashes.log_to(_path(_OUTPUT), _path(_WORKDIR))
   cache = _COMPILE_CACHE.value
   if cache is None and _DISTRIBUTED.value:
     cache = ""  # XLA can hang where only some of the processes find a program
@@ -179,21 +202,11 @@ def main(argv: list[str]) -> None:
   mode = _MODE.value or (config.mode if config is not None else None)
   if mode is None and _LAUNCHER.value != "status":
     raise app.UsageError("give --config=configs/NAME.py, or --mode")
-  try:
-    if _LAUNCHER.value:
-      _launch(mode, options)
-      return
-    with _processes():
-      modes.run_mode(mode, options)
-  except BaseException as error:
-    if explain(error) is None:
-      raise
-    text, code = explain(error)
-    logging.error("%s", text)
-    logging.flush()
-    if isinstance(error, KeyboardInterrupt):
-      os._exit(code)  # at once: checkpoints are whole or absent
-    sys.exit(code)
+  if _LAUNCHER.value:
+    _launch(mode, options)
+    return
+  with _processes():
+    modes.run_mode(mode, options)
 
 
 def _launch(mode, options):

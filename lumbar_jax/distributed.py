@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import numpy as np
 from absl import logging
 
-from lumbar_jax import logs, watch
+from lumbar_jax import crashes, logs, watch
 from lumbar_jax.errors import InputError, explain
 
 T = TypeVar("T")
@@ -146,11 +146,9 @@ def _leave(guard: watch.Watch, error: BaseException) -> None:
     lost = guard.find_culprit()  # who is lost breaks whatever is under way
   if lost is not None:
     known = lost, 1
-  if known is not None:
-    logging.error("%s", known[0])
-  else:
-    logging.exception("process %d failed", index(), exc_info=error)
-    known = f"{type(error).__name__}: {error}", 1
+  if known is None:
+    known = crashes.report(error, f"process {index()}"), 1
+  logging.error("%s", known[0])
   logging.flush()
   guard.publish(*known)
   os._exit(known[1])

@@ -1,5 +1,6 @@
 """The one error a user is meant to read: what, where, and what to do."""
 
+import errno
 import os
 from collections.abc import Collection
 
@@ -57,6 +58,57 @@ def listed(
   return ", ".join(shown) + (f" and {more} more" if more else "")
 
 
+_SPACE = "free some space there, or write to another place"
+_OPEN = "raise the limit (`ulimit -n 4096`) and start again"
+# {errno: (what happened, what to do)}; all others are said in the system's own
+# words.
+_OS_ERRORS = {
+  errno.ENOSPC: ("no space is left on the disk", _SPACE),
+  errno.EDQUOT: ("your share (quota) of the disk is used up", _SPACE),
+  errno.EFBIG: ("the file is larger than may be written there", _SPACE),
+  errno.ENAMETOOLONG: (
+    "the name is longer than the file system takes",
+    "give a shorter name, or a folder with a shorter path",
+  ),
+  errno.EACCES: (
+    "permission denied",
+    "let yourself read and write there (chmod), or take another place",
+  ),
+  errno.EPERM: (
+    "the system does not permit this",
+    "let yourself read and write there (chmod), or take another place",
+  ),
+  errno.EROFS: (
+    "the file system is read-only",
+    "write to another place, or mount it for writing",
+  ),
+  errno.EIO: (
+    "the disk or the network failed (input/output error)",
+    "look at the disk, copy what is on it, and start again",
+  ),
+  errno.ESTALE: (
+    "the server has this file no more as it was (stale file handle)",
+    "start again; if it stays so, mount the folder anew",
+  ),
+  errno.EMFILE: ("too many files are open", _OPEN),
+  errno.ENFILE: ("too many files are open on this machine", _OPEN),
+  errno.ENOENT: ("no such file or folder", "check the path"),
+  errno.ENOTDIR: ("a file is where a folder should be", "check the path"),
+  errno.EISDIR: ("a folder is where a file should be", "check the path"),
+  errno.EEXIST: ("a file is in the way", "move it, or check the path"),
+  errno.ELOOP: ("links that point at each other", "mend the links"),
+  errno.ENOMEM: (
+    "the memory is full",
+    "end other programs, or work on a larger machine",
+  ),
+}
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+_SMALLER = (
+  "give a smaller config.training.batch_size or config.evaluation.batch_size, "
+  "or end other programs"
+)
+
+
 def explain(error: BaseException) -> tuple[str, int] | None:
   """Returns (what to say, exit code) of an error that is no bug, else None."""
   if isinstance(error, InputError):
@@ -64,10 +116,33 @@ def explain(error: BaseException) -> tuple[str, int] | None:
   if isinstance(error, KeyboardInterrupt):
     text = "stopped; the same command goes on from the last checkpoint"
     return str(error) or text, getattr(error, "code", 130)
-  if isinstance(error, OSError) and error.filename is not None:
-    what = f"{error.filename}: {error.strerror}"
-    return f"{what}. Check that it is there and can be written.", 2
+  if isinstance(error, OSError):
+    return str(_of_the_system(error)), 2
+  if isinstance(error, MemoryError) or _is_device_full(error):
+    problem = f"the memory is full ({' '.join(str(error).split())[:200]})"
+    return str(InputError(problem, _SMALLER)), 2
   return None
+
+
+def _of_the_system(error: OSError) -> InputError:
+  """Returns what an OSError means: the file, what happened, what to do."""
+  name = error.filename if error.filename2 is None else error.filename2
+  path = os.fsdecode(name) if isinstance(name, str | bytes) else None
+  if error.errno is None:  # a library's own words
+    text = " ".join(str(error).split()) or type(error).__name__
+    return InputError(text, "check that the file is whole", path=path)
+  words, remedy = _OS_ERRORS.get(
+    error.errno,
+    (error.strerror or str(error), "check that it is there and can be written"),
+  )
+  return InputError(words, remedy, path=path)
+
+
+def _is_device_full(error: BaseException) -> bool:
+  """Whether XLA found no memory (of a GPU, or of the machine)."""
+  kinds = {kind.__name__ for kind in type(error).__mro__}
+  ours = kinds & {"JaxRuntimeError", "XlaRuntimeError"}
+  return bool(ours) and "RESOURCE_EXHAUSTED" in str(error)
 
 
 def did_you_mean(value: str, allowed) -> str:

@@ -1,6 +1,7 @@
 """Files that are whole or absent: atomic writes, JSON, digests."""
 
 import contextlib
+import errno
 import fnmatch
 import hashlib
 import json
@@ -8,9 +9,33 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterator
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+
+from lumbar_jax.errors import InputError
+
+# What a damaged .npz file makes numpy and zipfile raise.
+ARRAY_ERRORS = (
+  *(EOFError, LookupError, TypeError, ValueError, NotImplementedError),
+  *(zipfile.BadZipFile, zlib.error, RuntimeError),
+)
+
+
+_NAME_MAX = 255  # bytes of a file's name, on nearly every file system
+
+
+def _scratch(path: Path) -> Path:
+  """Returns the name that a file has until it is whole."""
+  place = f"{socket.gethostname()}-{os.getpid()}"  # the folder may be shared
+  name = f".{place}-{path.name}"
+  if len(os.fsencode(name)) > _NAME_MAX:
+    name = f".{place}-{digest(path.name)}{''.join(path.suffixes[-2:])}"
+  return path.with_name(name)
 
 
 @contextlib.contextmanager
@@ -19,16 +44,20 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
 
   The temporary name keeps the suffixes of `path` (writers look at them), lies
   in the same folder (so that the rename is atomic) and is removed on failure.
+
+  Raises:
+    OSError: names `path`, also where a library's does not.
   """
   path = Path(path)
-  path.parent.mkdir(parents=True, exist_ok=True)
-  place = f"{socket.gethostname()}-{os.getpid()}"  # the folder may be shared
-  scratch = path.with_name(f".{place}-{path.name}")
+  scratch = _scratch(path)
   try:
-    yield scratch
-    os.replace(scratch, path)
+    with naming(path, instead_of=scratch):
+      path.parent.mkdir(parents=True, exist_ok=True)
+      yield scratch
+      os.replace(scratch, path)
   finally:
-    scratch.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # else it would hide the error itself
+      scratch.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -36,20 +65,32 @@ def atomic_folder(path: str | os.PathLike) -> Iterator[Path]:
   """Yields a temporary folder that becomes `path` if the block succeeds.
 
   If `path` exists by then (another process was faster), that one is kept.
+
+  Raises:
+    OSError: names a file, also where a library's does not.
   """
   path = Path(path)
-  path.parent.mkdir(parents=True, exist_ok=True)
-  scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+  with naming(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    prefix = f".{path.name}-"
+    if len(os.fsencode(prefix)) > _NAME_MAX - 8:
+      prefix = f".{digest(path.name)}-"
+    scratch = Path(tempfile.mkdtemp(prefix=prefix, dir=path.parent))
   try:
-    yield scratch
-    scratch.chmod(0o755)
-    try:
-      os.rename(scratch, path)
-    except OSError:
-      if not path.is_dir():
-        raise
+    with naming(path):
+      yield scratch
+      scratch.chmod(0o755)
+      _become(scratch, path)
   finally:
     shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _become(scratch: Path, path: Path) -> None:
+  try:
+    os.rename(scratch, path)
+  except OSError:
+    if not path.is_dir():
+      raise
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
@@ -69,22 +110,89 @@ def write_json(path: str | os.PathLike, value: Any) -> None:
   write_text(path, json.dumps(value, indent=1, sort_keys=True) + "\n")
 
 
-def read_json(path: str | os.PathLike) -> Any:
-  """Reads a JSON file."""
-  return json.loads(Path(path).read_text(encoding="utf-8"))
+RESTORE = "restore the file from a copy"
+
+
+def read_json(
+  path: str | os.PathLike,
+  fields: Iterable[str] | None = None,
+  remedy: str = RESTORE,
+) -> Any:
+  """Reads a JSON file.
+
+  Args:
+    path: the file.
+    fields: that it has to have, as an object; None: any value will do.
+    remedy: what the user can do if it is damaged.
+
+  Raises:
+    InputError: not JSON, or without those fields.
+    OSError: it cannot be read.
+  """
+  with naming(path):
+    content = Path(path).read_bytes()
+  try:
+    value = json.loads(content.decode("utf-8-sig"))
+    if fields is None:
+      return value
+    if not isinstance(value, dict):
+      raise ValueError(f"an object was expected, not {type(value).__name__}")
+    missing = [name for name in fields if name not in value]
+    if missing:
+      raise ValueError(f"it has no {', '.join(missing)}")
+  except (ValueError, RecursionError) as error:
+    raise InputError(
+      f"the file is damaged ({error})", remedy, path=path
+    ) from None
+  return value
+
+
+def read_arrays(
+  path: str | os.PathLike, *names: str, remedy: str
+) -> list[np.ndarray]:
+  """Reads arrays of an .npz file (no pickles); zip's checksums are compared.
+
+  Args:
+    path: the file.
+    names: of the arrays.
+    remedy: what the user can do if it is damaged.
+
+  Raises:
+    InputError: not such a file, a damaged one, or without those arrays.
+    OSError: it cannot be read.
+  """
+  try:
+    with naming(path), np.load(path, allow_pickle=False) as file:
+      return [file[name] for name in names]
+  except (OSError, *ARRAY_ERRORS) as error:
+    if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+      raise  # the disk's fault, not the content's
+    raise InputError(
+      f"the file is damaged ({type(error).__name__}: {error})",
+      remedy,
+      path=path,
+    ) from None
 
 
 @contextlib.contextmanager
-def naming(path: str | os.PathLike) -> Iterator[None]:
+def naming(
+  path: str | os.PathLike, instead_of: Path | None = None
+) -> Iterator[None]:
   """Gives the block's OSErrors a file's name, where they have none.
 
   A call on an open file does not know what the file is called; the user has to.
+
+  Args:
+    path: the name.
+    instead_of: a name that nobody should see.
   """
   try:
     yield
   except OSError as error:
-    if error.filename is None and error.errno is not None:
+    unknown = error.filename is None and error.errno is not None
+    if unknown or str(error.filename) == str(instead_of):
       error.filename = os.fspath(path)
+      error.filename2 = None
     raise
 
 

@@ -1,11 +1,15 @@
 """Files are whole or absent, whatever happens while they are written."""
 
+import errno
 import hashlib
+import os
 import stat
 
+import numpy as np
 import pytest
 
 from lumbar_jax import files
+from lumbar_jax.errors import InputError, explain
 
 
 class Interrupted(BaseException):
@@ -139,3 +143,94 @@ def test_find_files_follows_links_and_ends_in_a_loop(tmp_path):
   (tmp_path / "real" / "back").symlink_to(tmp_path / "tree")
   found = files.find_files(tmp_path / "tree", "*_dseg.nii*")
   assert found == [tmp_path / "tree" / "link" / "deep" / "a_dseg.nii.gz"]
+
+
+def fail_with(number):
+  def fail(*args, **options):
+    raise OSError(number, os.strerror(number))
+
+  return fail
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EDQUOT])
+def test_a_failed_write_names_the_file_that_was_wanted(
+  tmp_path, monkeypatch, number
+):
+  path = tmp_path / "a.json"
+  whole = files.atomic_path(path)
+  with pytest.raises(OSError, match=r"a\.json") as caught, whole:
+    fail_with(number)()  # as a write to an open file does
+  assert caught.value.filename == str(path)
+  monkeypatch.setattr(files.os, "replace", fail_with(number))
+  with pytest.raises(OSError, match=r"a\.json") as caught:
+    files.write_json(path, {})
+  assert caught.value.filename == str(path)
+  assert _names(tmp_path) == []
+  entry = files.atomic_folder(tmp_path / "entry")
+  with pytest.raises(OSError, match="entry"), entry:
+    fail_with(number)()
+  assert _names(tmp_path) == []
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+  (tmp_path / "file").touch()
+  with pytest.raises(OSError, match="file") as caught:
+    files.write_text(tmp_path / "file" / "a.txt", "x")
+  assert str(tmp_path / "file") in explain(caught.value)[0]
+
+
+def test_the_longest_names_can_be_written(tmp_path):
+  path = tmp_path / ("ü" * 123 + ".nii.gz")
+  assert len(os.fsencode(path.name)) > 250
+  with files.atomic_path(path) as scratch:
+    assert scratch.name.endswith(".nii.gz")
+    scratch.write_text("whole")
+  with files.atomic_folder(tmp_path / ("e" * 255)) as scratch:
+    (scratch / "image.npy").touch()
+  assert _names(tmp_path) == sorted([path.name, "e" * 255])
+  with pytest.raises(OSError, match="eee") as caught:
+    files.write_text(tmp_path / ("e" * 256), "x")
+  assert "longer than" in explain(caught.value)[0]
+
+
+@pytest.mark.parametrize(
+  "content",
+  [b"", b'{"a": 1', b"\xff\xfe", b"[1]", b"{}", b"[" * 100_000, b"3"],
+)
+def test_damaged_json_is_named_with_its_remedy(tmp_path, content):
+  path = tmp_path / "a.json"
+  path.write_bytes(content)
+  with pytest.raises(InputError, match=r"a\.json: the file is damaged"):
+    files.read_json(path, ("a",))
+  with pytest.raises(InputError, match="make it again"):
+    files.read_json(path, ("a",), "make it again")
+
+
+@pytest.mark.parametrize("place", range(0, 400, 23))
+def test_damaged_arrays_are_right_or_named(tmp_path, place):
+  path, array = tmp_path / "a.npz", np.arange(60).reshape(6, 10)
+  np.savez_compressed(path, counts=array)
+  content = bytearray(path.read_bytes())
+  content[place % len(content)] ^= 0x55
+  path.write_bytes(bytes(content))
+  try:
+    (found,) = files.read_arrays(path, "counts", remedy="tune again")
+  except InputError as error:
+    found = error
+  if isinstance(found, InputError):
+    assert "a.npz: the file is damaged" in str(found)
+    assert "tune again" in str(found)
+  else:
+    np.testing.assert_array_equal(found, array)
+
+
+@pytest.mark.parametrize("length", [0, 3, 50, -1])
+def test_arrays_cut_short_are_named(tmp_path, length):
+  path = tmp_path / "a.npz"
+  np.savez_compressed(path, counts=np.arange(60))
+  path.write_bytes(path.read_bytes()[:length])
+  with pytest.raises(InputError, match=r"a\.npz: the file is damaged"):
+    files.read_arrays(path, "counts", remedy="tune again")
+  np.savez_compressed(path, other=np.arange(60))
+  with pytest.raises(InputError, match="counts"):
+    files.read_arrays(path, "counts", remedy="tune again")
