@@ -45,6 +45,15 @@ class Pace:
       self._first = (done, now)
     self._last = (done, now)
 
+  def shift(self, units: float) -> None:
+    """Counts units that cost nothing, as if they had been done before."""
+    marks = [self._begun, self._first, self._last]
+    first = self._first is self._begun
+    moved = [(done + units, now) for done, now in marks]
+    self._begun, self._first, self._last = moved
+    if first:
+      self._first = self._begun
+
   @property
   def seconds(self) -> float | None:
     """Seconds a unit; None as long as none is done."""
@@ -131,6 +140,15 @@ class Progress:
   def done(self) -> float:
     """Units done so far."""
     return self._done
+
+  def add(self, units: float = 1, note: str = "") -> None:
+    """Counts units that have been done."""
+    self.update(self._done + units, note)
+
+  def skip(self, units: float = 1, note: str = "") -> None:
+    """Counts units that were done before: they tell nothing of the pace."""
+    self._pace.shift(units)
+    self.update(self._done + units, note)
 
   def update(self, done: float, note: str = "") -> None:
     """Sets the units done so far, and a few words to show beside them."""

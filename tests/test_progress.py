@@ -46,6 +46,26 @@ def test_the_pace_waits_for_the_first_unit():
   assert pace.seconds == 10.0
 
 
+def test_what_costs_nothing_does_not_quicken_the_pace():
+  pace = Pace(0, now=0.0)
+  pace.shift(90)  # were done before
+  pace.update(90, now=1.0)
+  assert pace.seconds is None
+  pace.update(91, now=31.0)
+  assert pace.seconds == 31.0
+  pace.shift(5)
+  pace.update(97, now=61.0)
+  assert pace.seconds == 30.0
+
+
+def test_skipped_units_are_shown_as_done(lines):
+  with Progress("predicting", 3) as shown:
+    shown.skip(2, "old")
+    shown.add(1, "new")
+  assert shown.done == 3
+  assert "new" in lines[-1]
+
+
 def test_the_time_left_is_of_this_piece_and_of_all():
   assert time_left(3, None) == "time left not known yet"
   assert time_left(3, 20.0) == "1 min 0 s left"

@@ -13,7 +13,7 @@ from typing import Any
 
 from absl import logging
 
-from lumbar_jax import allocation, distributed
+from lumbar_jax import allocation, distributed, hardware
 from lumbar_jax.data.sources.found import ERROR, WARNING
 from lumbar_jax.data.studies import Study
 from lumbar_jax.errors import InputError
@@ -141,13 +141,19 @@ def _predict_own(
         with claims.hold(job.target_name(study)) as mine:
           result = _skip(job, study) if mine else Prediction(study.name, BUSY)
           if result is None:
-            scorer = scorer or load_scorer(job.run, fold)
+            if scorer is None:
+              dtype = job.run.config.training.dtype
+              logging.info("on %s; %s", hardware.describe(), dtype)
+              scorer = load_scorer(job.run, fold)
             result = _attempt(job, study, scorer)
             if len(results) % _TRIM_EVERY == 0:
               allocation.return_memory()
         results[number] = result
         if result.status != BUSY or turn == 2:
-          progress.update(progress.done + 1, f"{study.name} {result.status}")
+          show = (
+            progress.skip if result.status in (SKIPPED, BUSY) else progress.add
+          )
+          show(1, f"{study.name} {result.status}")
           if on_study is not None:
             on_study(result)
   return results
