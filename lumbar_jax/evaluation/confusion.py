@@ -15,7 +15,6 @@ from lumbar_jax import metrics
 from lumbar_jax.evaluation.results import Results
 
 LEAST_SHARE = 0.01  # of a class's pixels: less is no exchange worth a sentence
-HARDLY = 0.01  # predicted pixels per true pixel: less is "hardly predicted"
 FIRST_COLUMNS = ("fold", "labelling", "truth", "num_pixels")
 
 Shares = Float[np.ndarray, "k k"]
@@ -48,8 +47,14 @@ def percent(share: float) -> str:
   return f"{value:.0f} %" if value >= 9.95 else f"{value:.1f} %"
 
 
-def _by_fold(results: Results, fold: str, labelling: str) -> np.ndarray:
-  """Returns the pooled counts [f k k] of the fold models of a fold kind."""
+def pooled(results: Results, fold: str, labelling: str) -> np.ndarray:
+  """Returns the counts [f k k] of all studies, by fold model.
+
+  Args:
+    results: the counts.
+    fold: a fold's number, "mean" (every fold model) or "averaged".
+    labelling: "MAP" or "TH".
+  """
   rows = results.select(fold, labelling)
   size = results.scheme.num_classes
   counts: dict[str, np.ndarray] = {}
@@ -75,7 +80,7 @@ def shares(results: Results, fold: str, labelling: str) -> Shares:
     not in the truth, and in the columns of those that are in neither truth nor
     prediction.
   """
-  counts = _by_fold(results, fold, labelling).astype(np.float64)
+  counts = pooled(results, fold, labelling).astype(np.float64)
   whole = counts.sum(-1, keepdims=True)
   parts = np.where(whole > 0, counts / np.maximum(whole, 1), np.nan)
   found = metrics.nan_mean(parts, 0)
@@ -109,47 +114,6 @@ def worst_exchanges(
   ]
 
 
-def hardly_predicted(
-  counts: np.ndarray, names: Sequence[str]
-) -> list[tuple[str, float]]:
-  """Returns the classes that are there and are hardly ever predicted.
-
-  Args:
-    counts: [... k k], rows = truth; summed over the leading axes.
-    names: of the k classes.
-
-  Returns:
-    (name, predicted pixels per true pixel) of each class below `HARDLY`;
-    classes that are not in the truth are left out.
-  """
-  counts = np.asarray(counts)
-  summed = counts.reshape(-1, *counts.shape[-2:]).sum(0)
-  truth, predicted = summed.sum(1), summed.sum(0)
-  return [
-    (name, float(p / t))
-    for name, t, p in zip(names, truth, predicted, strict=True)
-    if t > 0 and p < HARDLY * t
-  ]
-
-
-def hardly_predicted_words(found: Sequence[tuple[str, float]]) -> list[str]:
-  """Returns a sentence for each class of `hardly_predicted`."""
-  return [
-    f"{name} is never predicted, though the truth has it"
-    if ratio == 0
-    else f"{name} is hardly ever predicted: {percent(ratio)} of the pixels "
-    "that the truth has of it"
-    for name, ratio in found
-  ]
-
-
-def of_fold(results: Results, fold: str, labelling: str) -> list[str]:
-  """Returns `hardly_predicted_words` of a fold kind's pooled counts."""
-  counts = _by_fold(results, fold, labelling)
-  found = hardly_predicted(counts, results.scheme.names)
-  return hardly_predicted_words(found)
-
-
 def columns(names: Sequence[str]) -> tuple[str, ...]:
   """Returns the columns of confusion.csv for these classes."""
   return (*FIRST_COLUMNS, *(f"as {name}" for name in names))
@@ -165,7 +129,7 @@ def table_rows(results: Results) -> list[dict[str, Any]]:
     for fold in results.reported_folds:
       if not results.select(fold, labelling):
         continue
-      pixels = _by_fold(results, fold, labelling).sum((0, 2))
+      pixels = pooled(results, fold, labelling).sum((0, 2))
       for truth, row in enumerate(shares(results, fold, labelling)):
         if pixels[truth]:
           first = (fold, labelling, names[truth], int(pixels[truth]))

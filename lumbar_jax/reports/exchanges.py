@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from lumbar_jax import advice
 from lumbar_jax.evaluation import confusion
 from lumbar_jax.evaluation.results import Results
 
@@ -21,7 +22,7 @@ def view(results: Results, fold: str, labelling: str) -> dict[str, Any] | None:
 
   Returns:
     {"fold", "labelling", "names": of the columns, "rows": [(name, cells)],
-    "worst": sentences, "hardly": sentences}; a cell is {"text": percent,
+    "worst": sentences, "missed": sentences}; a cell is {"text": percent,
     "strength": 0..1 of its colour, "right": whether it is the true class}.
     Classes that occur nowhere are left out.
   """
@@ -35,6 +36,7 @@ def view(results: Results, fold: str, labelling: str) -> dict[str, Any] | None:
     (names[i], [_cell(found[i, j], bool(i == j)) for j in columns])
     for i in rows
   ]
+  counts = confusion.pooled(results, fold, labelling).sum(0)
   worst = confusion.worst_exchanges(found, names, NUM_SENTENCES)
   return {
     "fold": fold,
@@ -42,7 +44,7 @@ def view(results: Results, fold: str, labelling: str) -> dict[str, Any] | None:
     "names": [names[j] for j in columns],
     "rows": lines,
     "worst": list(map(str, worst)),
-    "hardly": confusion.of_fold(results, fold, labelling),
+    "missed": advice.missed_classes(counts, names),
   }
 
 

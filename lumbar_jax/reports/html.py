@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from lumbar_jax import advice
 from lumbar_jax.data.prepare import PreparedStudy
 from lumbar_jax.evaluation.results import AVERAGED, MEAN
 from lumbar_jax.evaluation.surface_table import summarise
@@ -63,6 +64,7 @@ def _context(
     "blocks": _blocks(facts),
     "means": _means(facts),
     "taken_for": _taken_for(facts),
+    "missed_causes": advice.CAUSES[0].upper() + advice.CAUSES[1:],
     "class_chart": pictures.class_scores(run, facts),
     "study_rows": _study_rows(facts),
     "box_chart": pictures.study_boxes(run, facts),
