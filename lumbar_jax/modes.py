@@ -221,7 +221,7 @@ def doctor(options: Options) -> None:
 
   config = options.config or load_run(_workdir(options)).config
   config_lib.validate(config)
-  found = doctor_lib.examine(config.data, options.workdir)
+  found = doctor_lib.examine(config.data, options.workdir, seed=config.seed)
   logging.info("\n%s", doctor_lib.format_report(found))
   if not found.ok:
     raise InputError(

@@ -11,6 +11,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
+from lumbar_jax.data.brightness import Brightness, measure
 from lumbar_jax.data.image_checks import check_image
 from lumbar_jax.data.mask_checks import (
   as_record,
@@ -67,6 +68,7 @@ class StudyRow:
     labels: the numbers in its mask; None without a usable mask.
     findings: what is wrong with it.
     label_counts: {number: voxels} of its mask; {} without a usable mask.
+    brightness: {channel: what its grey values are like}.
   """
 
   name: str
@@ -76,6 +78,7 @@ class StudyRow:
   labels: tuple[float, ...] | None
   findings: tuple[Finding, ...]
   label_counts: Mapping[float, int] = dataclasses.field(default_factory=dict)
+  brightness: Mapping[str, Brightness] = dataclasses.field(default_factory=dict)
 
   @property
   def ok(self) -> bool:
@@ -136,12 +139,14 @@ def check_study(
     return None
 
   grids: dict[str, Grid | None] = {}
+  grey: dict[str, Brightness] = {}
   reference = None
   for channel in (c for c in channels if c in study.images):
     volume = read(study.images[channel])
     grids[channel] = None
     if volume is not None:
       grids[channel] = grid_of(volume)
+      grey[channel] = measure(volume.array)
       findings += check_image(volume, study.name)
       reference = volume if channel == channels[0] else reference
   mask = read(study.mask, None) if study.mask is not None else None
@@ -153,6 +158,7 @@ def check_study(
     None if mask is None else tuple(counts),
     tuple(findings),
     counts,
+    grey,
   )
 
 

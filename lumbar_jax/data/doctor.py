@@ -3,19 +3,17 @@
 import collections
 import concurrent.futures
 import dataclasses
-import io
 import json
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from lumbar_jax.anatomy import IGNORE, Scheme, load_scheme
+from lumbar_jax.data import acquisition as acquisition_lib
+from lumbar_jax.data import brightness
+from lumbar_jax.data import parts as parts_lib
 from lumbar_jax.data.checks import StudyRow, check_all_masks, check_study
+from lumbar_jax.data.doctor_text import format_report
 from lumbar_jax.data.sources import Found, scan
 from lumbar_jax.data.sources.found import (
   ERROR,
@@ -24,14 +22,14 @@ from lumbar_jax.data.sources.found import (
   Finding,
   finding_of,
 )
-from lumbar_jax.data.splits import make_splits
+from lumbar_jax.data.splits import Splits, make_splits
 from lumbar_jax.data.splits_file import load_or_make_splits, read_splits
 from lumbar_jax.data.studies import Study
-from lumbar_jax.errors import InputError
+from lumbar_jax.errors import InputError, listed
 
 _SEVERITIES = (ERROR, WARNING, INFO)
-_WIDTH = 110  # characters of a printed report
-_NAMES_SHOWN = 10
+
+__all__ = ["Report", "examine", "format_report"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,12 +41,16 @@ class Report:
     findings: all of them, errors first.
     counts: {"patients", "studies", "studies with a mask", ...}: number.
     strata: {column to stratify by: {value: number of patients}}.
+    acquisition: ranges of how it was acquired, see `acquisition.table`.
+    parts: patients, slices and patches of each part; empty without masks.
   """
 
   rows: tuple[StudyRow, ...]
   findings: tuple[Finding, ...]
   counts: Mapping[str, int]
   strata: Mapping[str, Mapping[str, int]]
+  acquisition: tuple[acquisition_lib.Row, ...] = ()
+  parts: tuple[parts_lib.Part, ...] = ()
 
   @property
   def ok(self) -> bool:
@@ -60,6 +62,7 @@ def examine(
   data_config,
   workdir: str | Path | None = None,
   progress: Callable[[int, int, str], None] | None = None,
+  seed: int = 0,
 ) -> Report:
   """Reads every file of the configured data set, and changes nothing.
 
@@ -68,6 +71,7 @@ def examine(
     workdir: the run's folder, if there is one: its splits and prepared
       studies are looked at too.
     progress: called with (number done, number of studies, name of the last).
+    seed: `config.seed`, which the patients are divided by.
 
   Returns:
     A report, whatever is wrong with the data.
@@ -86,15 +90,42 @@ def examine(
     explained = found.mask_scheme is not None
     findings += check_all_masks(masks, scheme, table, explained=explained)
   findings += _check_masks(found.studies)
-  findings += _check_splits(found.studies, data_config, workdir)
+  splits, problems = _check_splits(found.studies, data_config, workdir, seed)
+  findings += problems
   findings += _check_registrations(data_config, workdir)
+  channels = tuple(data_config.channels)
+  grey = {row.name: row.brightness for row in rows}
+  findings += brightness.outliers(grey, channels)
   findings.sort(key=lambda finding: _SEVERITIES.index(finding.severity))
   return Report(
     rows,
     tuple(findings),
     _count(found.studies, rows),
     _count_strata(found.studies, data_config.stratify_by),
+    _acquisition(found.studies, rows, channels),
+    _count_parts(splits, rows, data_config),
   )
+
+
+def _acquisition(studies: Sequence[Study], rows, channels):
+  grids = {row.name: row.grids for row in rows}
+  return tuple(acquisition_lib.table(studies, grids, channels))
+
+
+def _count_parts(splits: Splits | None, rows, data_config):
+  """Returns the sizes of the parts, of the studies that can be trained on."""
+  reference = data_config.channels[0]
+  grids = {
+    row.name: (row.patient, row.grids[reference])
+    for row in rows
+    if row.ok and row.labels is not None and row.grids.get(reference)
+  }
+  if splits is None or not grids:
+    return ()
+  try:
+    return tuple(parts_lib.count(splits, grids, data_config))
+  except InputError:  # patches that cannot be cut: training says so
+    return ()
 
 
 def _label_table(
@@ -137,26 +168,24 @@ def _check_studies(
   return tuple(rows)
 
 
-def _some(names: Collection[str]) -> str:
-  shown = sorted(names)[:_NAMES_SHOWN]
-  more = len(names) - len(shown)
-  return ", ".join(shown) + (f" and {more} more" if more else "")
-
-
 def _check_masks(studies: Sequence[Study]) -> list[Finding]:
   names = [study.name for study in studies if study.mask is None]
   if not names:
     return []
-  problem = f"{len(names)} studies have no mask: {_some(names)}"
+  problem = f"{len(names)} studies have no mask: {listed(names)}"
   remedy = "they take no part in training and evaluation"
   return [Finding(INFO, problem, remedy)]
 
 
 def _check_splits(
-  studies: Sequence[Study], data_config, workdir: str | Path | None
-) -> list[Finding]:
+  studies: Sequence[Study],
+  data_config,
+  workdir: str | Path | None,
+  seed: int,
+) -> tuple[Splits | None, list[Finding]]:
+  """Returns the division of the patients, and what is wrong with it."""
   if not studies:
-    return []
+    return None, []
   settings = {
     "test_fraction": data_config.test_fraction,
     "num_folds": data_config.num_folds,
@@ -167,14 +196,14 @@ def _check_splits(
   labelled = any(study.mask for study in studies)
   try:
     if path is not None and path.is_file():
-      seed = read_splits(path)[1].get("seed", 0)
-      load_or_make_splits(path, studies, **settings, seed=seed)
+      seed = read_splits(path)[1].get("seed", seed)
+      splits = load_or_make_splits(path, studies, **settings, seed=seed)
     else:
-      make_splits(studies, **settings, seed=0)
+      splits = make_splits(studies, **settings, seed=seed)
   except InputError as error:
     # Without any mask the data can still be predicted on.
-    return [finding_of(error, ERROR if labelled else WARNING)]
-  return []
+    return None, [finding_of(error, ERROR if labelled else WARNING)]
+  return splits, []
 
 
 def _check_registrations(
@@ -228,52 +257,3 @@ def _count_strata(
       values = [str(row.get(column) or "n/a") for row in rows.values()]
       strata[column] = dict(sorted(collections.Counter(values).items()))
   return strata
-
-
-def format_report(report: Report) -> str:
-  """Returns the report as plain text: studies, findings, counts."""
-  console = Console(file=io.StringIO(), width=_WIDTH, color_system=None)
-  if report.rows:
-    console.print(_table(report.rows))
-  for finding in report.findings:
-    study = f"[{finding.study}] " if finding.study else ""
-    line = f"{finding.severity.upper():<7} {study}{finding}"
-    console.print(Text(line), soft_wrap=True)
-  counts = ", ".join(f"{n} {name}" for name, n in report.counts.items())
-  console.print(Text(f"\n{counts}"), soft_wrap=True)
-  for column, values in report.strata.items():
-    line = ", ".join(f"{value} {n}" for value, n in values.items())
-    console.print(Text(f"{column}: {line} patients"), soft_wrap=True)
-  severities = [finding.severity for finding in report.findings]
-  verdict = "cannot be used as they are"
-  if report.ok:
-    masks = any(row.labels for row in report.rows)
-    verdict = f"can be {'used as they are' if masks else 'predicted only'}"
-  console.print(
-    f"{severities.count(ERROR)} errors, {severities.count(WARNING)} warnings: "
-    f"the data {verdict}"
-  )
-  lines = console.file.getvalue().splitlines()
-  return "\n".join(line.rstrip() for line in lines).strip("\n") + "\n"
-
-
-def _table(rows: Sequence[StudyRow]) -> Table:
-  table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-  for heading in ("patient", "session", "channel", "matrix"):
-    table.add_column(heading, overflow="fold")
-  table.add_column("spacing mm")
-  table.add_column("axes")
-  table.add_column("labels", overflow="fold")
-  table.add_column("", no_wrap=True)
-  for row in rows:
-    labels = " ".join(f"{n:g}" for n in row.labels[:40]) if row.labels else "-"
-    first = [row.patient, row.session]
-    last = [labels, "" if row.ok else "ERROR"]
-    for channel, grid in row.grids.items() or [("-", None)]:
-      cells = ["?", "?", "?"]
-      if grid is not None:
-        spacing = " ".join(f"{s:.3g}" for s in grid.spacing_mm)
-        cells = ["x".join(map(str, grid.matrix)), spacing, grid.orientation]
-      table.add_row(*map(Text, [*first, channel, *cells, *last]))
-      first, last = ["", ""], ["", ""]
-  return table

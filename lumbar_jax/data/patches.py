@@ -62,6 +62,24 @@ def grid(
   return [(row, column) for row in rows for column in columns]
 
 
+def study_grid(
+  shape: Sequence[int], size: int, stride: int
+) -> list[tuple[int, int, int]]:
+  """Returns (slice, first row, first column) of every patch of a study.
+
+  Args:
+    shape: (n, h, w) of the study at its training resolution.
+    size: of a patch, pixels.
+    stride: of the patches, pixels.
+
+  Raises:
+    InputError: see `starts`.
+  """
+  num_slices, height, width = shape
+  places = grid(height, width, size, stride)
+  return [(n, *place) for n in range(num_slices) for place in places]
+
+
 def _rows_columns(size: Size) -> tuple[int, int]:
   return (size, size) if isinstance(size, int) else size
 

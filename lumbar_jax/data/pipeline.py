@@ -30,10 +30,9 @@ class PatchSource:
     self.studies = list(studies)
     self.size, self.stride = size, stride
     self.places = [
-      (number, n, row, column)
+      (number, *place)
       for number, study in enumerate(self.studies)
-      for n in range(study.image.shape[0])
-      for row, column in patches.grid(*study.image.shape[1:3], size, stride)
+      for place in patches.study_grid(study.image.shape[:3], size, stride)
     ]
 
   def __len__(self) -> int:

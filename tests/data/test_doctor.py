@@ -2,13 +2,18 @@
 
 import json
 import os
+import re
+import types
 
 import nibabel as nib
 import numpy as np
 import pytest
 
 from lumbar_jax import config
+from lumbar_jax.data import resampling
 from lumbar_jax.data.doctor import examine, format_report
+from lumbar_jax.data.pipeline import PatchSource
+from lumbar_jax.data.splits import make_splits
 from lumbar_jax.data.splits_file import load_or_make_splits
 from lumbar_jax.data.studies import Study
 
@@ -274,9 +279,91 @@ def test_it_goes_on_after_each_problem(root):
   errors = [f for f in report.findings if f.severity == "error"]
   assert [f.study for f in errors] == ["sub-1", "sub-2", "sub-3", "sub-4"]
   assert report.counts["studies with an error"] == 4
-  text = format_report(report)
+  text = " ".join(format_report(report).split())
   for finding in errors:
     assert str(finding) in text
+
+
+def test_one_error_of_all_masks_is_told_once(root):
+  for number, patient in enumerate(PATIENTS):
+    mask = np.zeros(SHAPE, np.uint8)
+    mask[0, 0, :2] = 1, 40 + number % 2
+    _save(_mask(root, patient), mask)
+  report = examine(_settings(root))
+  text = format_report(report)
+  assert text.count("not in the masks' scheme") == 1
+  assert "ERROR   5 studies, such as [sub-1]" in text
+  assert f"These 5: {', '.join(PATIENTS)}." in text
+  assert "5 errors" in text.splitlines()[-1]
+
+
+def test_other_errors_are_not_joined(root):
+  _t2w(root, "sub-1").write_text("no image")
+  _save(_t2w(root, "sub-2"), _array(np.inf))
+  text = format_report(examine(_settings(root)))
+  assert text.count("ERROR   [sub-") == 2
+
+
+def test_all_lines_fit_but_for_long_paths(root):
+  for patient in PATIENTS:
+    _mask(root, patient).unlink()
+  _t2w(root).write_text("no image")
+  lines = format_report(examine(_settings(root))).splitlines()
+  for line in lines:
+    assert len(line) <= 110 or str(root) in line
+
+
+def test_parts_are_counted_as_training_cuts_them(root):
+  settings = _settings(root, patch_size=4, patch_stride=3, spacing_mm=0.7)
+  report = examine(settings, seed=3)
+  studies = [Study(p, "", {}, _mask(root, p)) for p in PATIENTS]
+  splits = make_splits(studies, 0.2, 3, settings.stratify_by, 3)
+  shape = resampling.training_shape((7, 6), (1, 1), 0.7)
+  study = types.SimpleNamespace(image=np.zeros((5, *shape, 2)))
+  patches = len(PatchSource([study], 4, 3))
+  parts = {part.name: part for part in report.parts}
+  for fold in range(3):
+    for part, patients in (
+      ("training", splits.train(fold)),
+      ("validation", splits.validation(fold)),
+    ):
+      found = parts[f"fold {fold} {part}"]
+      assert found.patients == found.studies == len(patients)
+      assert found.slices == 5 * len(patients)
+      assert found.patches == patches * len(patients)
+  assert parts["test"].patients == len(splits.test)
+  assert parts["all"].patches == 5 * patches
+  assert f"{5 * patches}" in format_report(report)
+
+
+def test_a_study_with_an_error_is_in_no_part(root):
+  _save(_t2w(root, "sub-2"), _array(np.inf))
+  parts = {part.name: part for part in examine(_settings(root)).parts}
+  assert (parts["all"].patients, parts["all"].studies) == (5, 4)
+
+
+def test_acquisition_is_told(root):
+  for patient in PATIENTS:
+    path = _t2w(root, patient)
+    name = path.name.replace(".nii.gz", ".json")
+    path.with_name(name).write_text('{"EchoTime": 0.12, "FlipAngle": [150]}')
+  text = format_report(examine(_settings(root)))
+  assert re.search(r"echo time \(ms\) +120 +- *\n", text)
+  assert re.search(r"height \(px\) +7 +7 *\n", text)
+
+
+def test_a_study_that_falls_out_of_line_is_a_warning(root):
+  rng = np.random.default_rng(0)
+  for number in range(1, 10):
+    scale = 1000 if number == 4 else 1
+    for name in ("T1w", "T2w"):
+      array = scale * rng.uniform(50, 100, (12, 12, 5)).astype(np.float32)
+      path = _t2w(root, f"sub-{number}")
+      _save(path.with_name(f"sub-{number}_{name}.nii.gz"), array)
+  report = examine(_settings(root, masks=""))
+  problems = [f.problem for f in report.findings if f.severity == "warning"]
+  (problem,) = (p for p in problems if p.startswith("T2w: brightness"))
+  assert "falls out of line in 1 of 9 studies: sub-4 (" in problem
 
 
 def test_errors_come_first(root):
