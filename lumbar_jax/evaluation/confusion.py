@@ -14,6 +14,7 @@ from jaxtyping import Float
 from lumbar_jax import metrics
 from lumbar_jax.evaluation.results import Results
 
+HARDLY = 0.01  # predicted pixels per true pixel: less is "hardly predicted"
 LEAST_SHARE = 0.01  # of a class's pixels: less is no exchange worth a sentence
 FIRST_COLUMNS = ("fold", "labelling", "truth", "num_pixels")
 
@@ -111,6 +112,29 @@ def worst_exchanges(
     Exchange(names[i + 1], names[j + 1], float(inner[i, j]))
     for i, j in places
     if inner[i, j] >= LEAST_SHARE
+  ]
+
+
+def hardly_predicted(
+  counts: np.ndarray, names: Sequence[str]
+) -> list[tuple[str, float]]:
+  """Returns the classes that are there and are hardly ever predicted.
+
+  Args:
+    counts: [... k k], rows = truth; summed over the leading axes.
+    names: of the k classes.
+
+  Returns:
+    (name, predicted pixels per true pixel) of each class below `HARDLY`;
+    classes that are not in the truth are left out.
+  """
+  counts = np.asarray(counts)
+  summed = counts.reshape(-1, *counts.shape[-2:]).sum(0)
+  truth, predicted = summed.sum(1), summed.sum(0)
+  return [
+    (name, float(p / t))
+    for name, t, p in zip(names, truth, predicted, strict=True)
+    if t > 0 and p < HARDLY * t
   ]
 
 

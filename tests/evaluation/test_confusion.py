@@ -93,3 +93,15 @@ def test_the_table_has_every_fold_kind_and_labelling(results):
   assert row["num_pixels"] == 200
   assert row["as L5"] == pytest.approx(0.2)
   assert list(row) == list(confusion.columns(NAMES))
+
+
+def test_a_class_that_is_hardly_ever_predicted():
+  counts = np.stack([counts_of(100), counts_of(100)])
+  counts[:, 3, 3], counts[:, 3, 0] = 0, 500
+  counts[0, 3, 3] = 4
+  assert confusion.hardly_predicted(counts, NAMES) == [
+    ("S1", pytest.approx(4 / 1004))
+  ]
+  counts[0, 0, 1] = counts[1, 0, 1] = 0
+  found = confusion.hardly_predicted(counts, NAMES)
+  assert [name for name, _ in found] == ["L4", "S1"]
