@@ -13,11 +13,12 @@ READY := $(VENV)/.ready
 JOBS ?= 2
 REAL_DATA_NOTE = "LUMBAR_REAL_DATA is not set: the real-data tests will be skipped"
 
-.PHONY: help setup demo test verify lint format clean
+.PHONY: help setup demo test corpus verify lint format clean
 
 help:
 	@echo "make demo    a phantom data set, trained, evaluated, reported: runs/demo/report.html"
 	@echo "make test    the test suite"
+	@echo "make corpus  every bad or odd input there is: docs/robustness.md"
 	@echo "make verify  every network against golden forward passes and counts; overfitting"
 	@echo "make lint    ruff, check and format"
 	@echo "make setup   the virtual environment alone ($(VENV))"
@@ -40,6 +41,9 @@ demo: $(READY)
 test: $(READY)
 	@[ -n "$$LUMBAR_REAL_DATA" ] || echo $(REAL_DATA_NOTE)
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+
+corpus: $(READY)
+	$(BIN)/python tests/corpus/run.py
 
 verify: $(READY)
 	$(BIN)/python experiments/verify_architectures.py
