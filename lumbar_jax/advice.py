@@ -150,7 +150,10 @@ def low_result(iou: float, reasons: Sequence[str]) -> str:
   """
   if not iou < LOW_IOU or not reasons:
     return ""
-  return f"mean IoU {iou:.2f} is low; likely because of " + "; ".join(reasons)
+  return (
+    f"a mean IoU of the target classes below {LOW_IOU:g} is low; likely "
+    f"because of {'; '.join(reasons)}"
+  )
 
 
 def few_test_patients(number: int) -> str:

@@ -19,7 +19,7 @@ from lumbar_jax.evaluation.labelling import read_thresholds
 from lumbar_jax.evaluation.results import AVERAGED, MEAN, Results
 from lumbar_jax.evaluation.scorers import Scorer
 from lumbar_jax.evaluation.statistics import bootstrap_options
-from lumbar_jax.progress import Progress
+from lumbar_jax.progress import Progress, working
 from lumbar_jax.runs import Run
 
 if TYPE_CHECKING:
@@ -119,6 +119,7 @@ def evaluate(
   return results, maps
 
 
+@working("computing intervals and tables")
 def _write_evaluation(
   run: Run, results: Results, surfaces: list[dict[str, Any]]
 ) -> None:

@@ -9,12 +9,14 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Iterator
 
 from absl import logging
 
 from lumbar_jax.timing import working_s
 
 LOG_EVERY_S = 30.0
+SILENT_S = 15.0
 _POLL_S = 1.0
 
 
@@ -81,6 +83,23 @@ def time_left(
   if after and whole:
     text += f" ({duration((units + after) * seconds)} for {whole})"
   return text
+
+
+@contextlib.contextmanager
+def working(title: str) -> Iterator[None]:
+  """Says what goes on, where there are no units to count, if it takes long."""
+  start, ended = time.monotonic(), threading.Event()
+
+  def keep_on() -> None:
+    while not ended.wait(SILENT_S):
+      logging.info("%s, %s so far", title, duration(time.monotonic() - start))
+
+  thread = threading.Thread(target=keep_on, name="working", daemon=True)
+  thread.start()
+  try:
+    yield
+  finally:
+    ended.set()
 
 
 class Progress:

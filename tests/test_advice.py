@@ -116,7 +116,7 @@ def test_the_limits_of_a_short_narrow_coarse_training_are_told():
 
 
 def test_a_low_result_is_explained_and_a_good_one_is_not():
-  assert "IoU 0.12 is low" in advice.low_result(0.12, ["few steps"])
+  assert "because of few steps" in advice.low_result(0.12, ["few steps"])
   assert advice.low_result(0.7, ["few steps"]) == ""
   assert advice.low_result(0.12, []) == ""
   assert advice.low_result(float("nan"), ["few steps"]) == ""

@@ -89,6 +89,20 @@ def test_work_that_does_not_move_is_still_told_of(monkeypatch, lines):
   assert len(lines) == said  # the end ends it
 
 
+def test_work_without_units_is_told_of_if_it_takes_long(monkeypatch, lines):
+  monkeypatch.setattr(progress, "SILENT_S", 0.02)
+  with progress.working("writing"):
+    deadline = time.monotonic() + 5
+    while not lines and time.monotonic() < deadline:
+      time.sleep(0.01)
+  assert lines[0].startswith("writing, 0 s so far")
+  monkeypatch.setattr(progress, "SILENT_S", 60)
+  said = len(lines)
+  with progress.working("writing"):
+    pass
+  assert len(lines) == said
+
+
 def test_a_quiet_one_says_nothing(monkeypatch, lines):
   monkeypatch.setattr(progress, "LOG_EVERY_S", 0.0)
   with Progress("training", 2, quiet=True) as shown:

@@ -81,8 +81,10 @@ def evaluate_models(
   with Progress(f"evaluating {len(models)} models, studies", total) as progress:
     for part in parts:
       _evaluate_part(list(found.values()), part, weights, config, progress)
-  for record in found.values():
-    record.finish(config)
+  with Progress("intervals and tables, models", len(found)) as progress:
+    for title, record in found.items():
+      record.finish(config)
+      progress.add(1, title)
   return {title: record.results for title, record in found.items()}
 
 

@@ -16,6 +16,7 @@ from lumbar_jax.ensembles.pool import MemberPool
 from lumbar_jax.evaluation import scorers
 from lumbar_jax.evaluation.scorers import Scorer
 from lumbar_jax.files import digest, read_json
+from lumbar_jax.progress import working
 from lumbar_jax.runs import ENSEMBLE_FILE, Run
 from lumbar_jax.training.networks import for_inference, load_fold
 
@@ -147,6 +148,7 @@ def _check_weights(
         folder_lib.raise_retrained(member.name, path)
 
 
+@working("loading the networks")
 def fold_scorers(
   run: Run, folds: Sequence[int] | None = None, *, together: bool = False
 ) -> list[Scorer]:

@@ -15,12 +15,13 @@ from lumbar_jax.data.prepare import PreparedStudy
 from lumbar_jax.evaluation.results import AVERAGED, MEAN
 from lumbar_jax.evaluation.surface_table import summarise
 from lumbar_jax.evaluation.tables import MEAN_ROWS
-from lumbar_jax.progress import duration
+from lumbar_jax.progress import duration, working
 from lumbar_jax.reports import contents, exchanges, figures, page, pictures
 from lumbar_jax.reports.contents import Facts, select
 from lumbar_jax.runs import Run
 
 
+@working("writing the report")
 def write_report(
   run: Run,
   studies: Sequence[PreparedStudy] = (),

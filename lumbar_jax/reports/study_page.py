@@ -8,6 +8,7 @@ from lumbar_jax.ensembles.definitions import STACKING
 from lumbar_jax.ensembles.train import stacking_settings
 from lumbar_jax.evaluation.tables import MEAN_ROWS
 from lumbar_jax.files import write_json
+from lumbar_jax.progress import working
 from lumbar_jax.reports import contents, page, pictures, study_record
 from lumbar_jax.reports import study_figures as figures
 from lumbar_jax.reports import study_rows as shapes
@@ -19,6 +20,7 @@ from lumbar_jax.reports.study_tables import write_tables
 Tables = Mapping[str, list[dict[str, Any]]]
 
 
+@working("writing the report")
 def write_study_report(found: Found) -> Path:
   """Writes `tables/`, `figures/`, `study.json` and `report.html`.
 

@@ -20,7 +20,7 @@ from lumbar_jax.training.checkpoints import Checkpoints
 from lumbar_jax.training.engine import Engine
 from lumbar_jax.training.position import EpochSums, Position
 from lumbar_jax.training.state import TrainState
-from lumbar_jax.training.writers import MetricWriter, read_metrics
+from lumbar_jax.training.writers import MetricWriter, read_metrics, summary
 
 DRAIN_EVERY = 16  # steps whose sums may wait on the device
 
@@ -155,7 +155,7 @@ class FoldTrainer:
           scalars["time_s"] = round(time.monotonic() - start, 3)
           writer.write(self.position.epoch, scalars)
           self._finish_epoch(scalars)
-          progress.update(self.position.epoch, _summary(scalars))
+          progress.update(self.position.epoch, summary(scalars))
           if stopping.wanted(together=False) and not self.done:
             self._stop()
     finally:
@@ -295,11 +295,3 @@ def _refuse_lost(folder: Path) -> None:
       "from the start",
       path=folder,
     )
-
-
-def _summary(scalars: dict[str, float]) -> str:
-  return (
-    f"loss {scalars['train/loss']:.3f} / {scalars['val/loss']:.3f}, "
-    f"val accuracy {scalars['val/accuracy']:.3f}, "
-    f"val IoU {scalars['val/iou']:.3f}"
-  )

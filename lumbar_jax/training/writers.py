@@ -81,3 +81,12 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
   return [
     {k: math.nan if v is None else v for k, v in line.items()} for line in lines
   ]
+
+
+def summary(scalars: dict[str, float]) -> str:
+  """Returns an epoch's main figures in a line."""
+  return (
+    f"loss {scalars['train/loss']:.3f} / {scalars['val/loss']:.3f}, "
+    f"val accuracy {scalars['val/accuracy']:.3f}, "
+    f"val IoU {scalars['val/iou']:.3f}"
+  )
