@@ -14,6 +14,7 @@ from lumbar_jax.errors import InputError
 WHOLE = 1e-3  # how far a label stored as a fraction may be from its number
 _SPAN = 1 << 16  # numbers that are counted by their value
 _SHOWN = 10
+_LARGEST = 2**62  # of what is taken as a whole number
 
 
 def whole_numbers(labels: np.ndarray) -> np.ndarray:
@@ -27,7 +28,7 @@ def whole_numbers(labels: np.ndarray) -> np.ndarray:
   if labels.dtype.kind == "b":
     return labels.astype(np.uint8)
   nearest = np.rint(labels)
-  small = bool(np.all(np.abs(nearest) < 2**62))
+  small = bool(np.all(np.abs(nearest) < _LARGEST))
   if small and np.all(np.abs(labels - nearest) <= WHOLE):
     return nearest.astype(np.int64)
   return labels
@@ -45,7 +46,7 @@ def label_counts(labels: np.ndarray) -> dict[int | np.floating, int]:
   low = int(labels.min()) if labels.dtype.kind in "iu" else 0
   if labels.dtype.kind in "iu" and int(labels.max()) - low < _SPAN:
     # np.unique would sort every voxel.
-    wide = labels.astype(np.int64 if low < 2**62 else labels.dtype)
+    wide = labels.astype(np.int64 if low < _LARGEST else labels.dtype)
     counts = np.bincount((wide - wide.dtype.type(low)).astype(np.int64))
     present = np.flatnonzero(counts)
     return {int(n) + low: int(counts[n]) for n in present}
@@ -61,7 +62,8 @@ def label_counts(labels: np.ndarray) -> dict[int | np.floating, int]:
 def _number(value: np.floating) -> int | np.floating:
   """Returns a float as it is, to be shown in its own digits; whole as int."""
   near = float(np.rint(value))
-  return int(near) if abs(float(value) - near) <= WHOLE else value
+  whole = abs(near) < _LARGEST and abs(float(value) - near) <= WHOLE
+  return int(near) if whole else value
 
 
 def show_number(value: float | np.floating) -> str:
