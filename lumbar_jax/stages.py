@@ -19,7 +19,7 @@ from lumbar_jax.data.checks import check_all_masks, of_record
 from lumbar_jax.data.pipeline import PatchSource, Sources
 from lumbar_jax.data.prepare import PreparedStudy, prepare_studies
 from lumbar_jax.data.sources import find_studies
-from lumbar_jax.data.sources.found import Found
+from lumbar_jax.data.sources.found import WARNING, Found
 from lumbar_jax.data.splits import Splits
 from lumbar_jax.data.splits_file import load_or_make_splits
 from lumbar_jax.data.studies import Study
@@ -122,7 +122,8 @@ def _warn_of_masks(
   for finding in check_all_masks(
     masks, run.scheme, table, explained=mask_scheme is not None
   ):
-    logging.warning("%s", finding)
+    warned = finding.severity == WARNING
+    logging.log(logging.WARNING if warned else logging.INFO, "%s", finding)
 
 
 def _divided(run: Run) -> tuple[Found, Splits]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from lumbar_jax.anatomy import IGNORE, Scheme, label_counts, label_problem
 from lumbar_jax.data.image_checks import check_notes
-from lumbar_jax.data.sources.found import ERROR, WARNING, Finding
+from lumbar_jax.data.sources.found import ERROR, INFO, WARNING, Finding
 from lumbar_jax.data.volumes import Volume
 from lumbar_jax.errors import listed
 
@@ -105,29 +105,34 @@ def check_all_masks(
   """
   numbers = sorted({n for counts in masks for n in counts if n in table})
   classes = {table[n] for n in numbers}
+  drawn = [n for n in numbers if table[n] not in (0, IGNORE)]
   missing = [
     name for k, name in enumerate(scheme.names) if k and k not in classes
   ]
-  drawn = [n for n in numbers if table[n] not in (0, IGNORE)]
-  if not missing or not drawn:
+  if not drawn or (explained and not missing):
     return []
-  problem = (
-    f"no mask has {listed(missing, by_name=False)} of scheme {scheme.name}"
-  )
-  remedy = "a network cannot learn what it never sees; choose"
-  if explained:
-    remedy += " config.data.scheme to fit the masks, or add masks with it"
-    return [Finding(WARNING, problem, remedy)]
-  meaning = [f"{n} as {scheme.names[table[n]]}" for n in drawn]
-  problem = (
-    "no dseg.tsv says what the masks' numbers mean, so they are taken as those "
-    f"of scheme {scheme.name}: {listed(meaning, 12, by_name=False)}; {problem}"
-  )
-  remedy = (
-    "if they mean something else, write a dseg.tsv (columns index and name) "
-    "beside the masks, or choose config.data.scheme to fit them"
-  )
-  return [Finding(WARNING, problem, remedy)]
+  problem, severity, remedy = "", INFO, ""
+  if missing:
+    severity = WARNING
+    problem = (
+      f"no mask has {listed(missing, by_name=False)} of scheme {scheme.name}"
+    )
+    remedy = (
+      "a network cannot learn what it never sees: choose config.data.scheme to "
+      "fit the masks, or add masks with it"
+    )
+  if not explained:
+    meaning = [f"{n} as {scheme.names[table[n]]}" for n in drawn]
+    taken = (
+      "no dseg.tsv says what the masks' numbers mean, so they are taken as "
+      f"those of scheme {scheme.name}: {listed(meaning, 12, by_name=False)}"
+    )
+    problem = f"{taken}; {problem}" if problem else taken
+    remedy = (
+      "if they mean something else, write a dseg.tsv (columns index and name) "
+      "beside the masks, or choose config.data.scheme to fit them"
+    )
+  return [Finding(severity, problem, remedy)]
 
 
 def counts_of(mask: Volume) -> dict[int | np.floating, int]:

@@ -215,6 +215,15 @@ def test_empty_mask(root):
   assert (finding.path, finding.problem) == (_mask(root), "the mask is empty")
 
 
+def test_numbers_that_no_table_explains_are_one_warning(root):
+  (root / "derivatives/manual_masks/dseg.tsv").unlink()
+  problem = _only(examine(_settings(root, scheme="midas12")), "warning").problem
+  assert "1 as Vert, 2 as Sacrum, 3 as Int-Disc; no mask has" in problem
+  report = examine(_settings(root))  # all of whose classes are there
+  assert "1 as Vertebra, 2 as Disc, 3" in _only(report, "info").problem
+  assert len(report.findings) == 1
+
+
 def test_structure_without_counterpart(root):
   table = root / "derivatives/manual_masks/dseg.tsv"
   table.write_text(table.read_text() + "4\tSpleen\n")

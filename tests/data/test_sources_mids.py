@@ -108,7 +108,7 @@ def test_mask_scheme_is_the_derivatives_own(tmp_path):
   _image(_truth(tmp_path))
   found = find_studies(_settings(tmp_path))
   assert found.mask_scheme is None
-  assert any("no dseg.tsv" in f.problem for f in found.findings)
+  assert not any("dseg.tsv" in f.problem for f in found.findings)
   table = "index\tname\n0\tBackground\n7\tDisc\n"
   (tmp_path / "derivatives/manual_masks/dseg.tsv").write_text(table)
   found = find_studies(_settings(tmp_path))

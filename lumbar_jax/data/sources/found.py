@@ -66,28 +66,21 @@ class Found:
   findings: tuple[Finding, ...] = ()
 
 
-def read_mask_scheme(
-  path: Path, findings: list[Finding], severity: str = INFO
-) -> Scheme | None:
-  """Reads the `dseg.tsv` of the masks; None (and a finding) without one."""
-  if path.is_file():
-    try:
-      scheme, notes = read_dseg_table(path)
-      findings += _noted(notes, path)
-      return scheme
-    except InputError as error:
-      findings.append(finding_of(error))
-      return None
-  findings.append(
-    Finding(
-      severity,
-      "no dseg.tsv, so the masks' numbers are taken as those of "
-      "config.data.scheme",
-      "write one (columns index and name) if they mean something else",
-      path,
-    )
-  )
-  return None
+def read_mask_scheme(path: Path, findings: list[Finding]) -> Scheme | None:
+  """Reads the `dseg.tsv` of the masks; None without one.
+
+  What the masks' numbers are taken as then is told by `checks`, which has seen
+  them.
+  """
+  if not path.is_file():
+    return None
+  try:
+    scheme, notes = read_dseg_table(path)
+  except InputError as error:
+    findings.append(finding_of(error))
+    return None
+  findings += _noted(notes, path)
+  return scheme
 
 
 def table_notes(table: Table) -> list[Finding]:
