@@ -24,6 +24,7 @@ FREE_FIELDS = (
   "mode",
   "data.root",
   "data.manifest",
+  "data.columns",
   "data.cache",
   "data.assume_orientation",  # part of the digests of the studies
   "data.num_workers",
@@ -42,6 +43,8 @@ def _data() -> dict[str, Any]:
     source="mids",  # mids, manifest, phantom or mrspineseg
     root="",  # folder of the data set, or of the phantom to be made
     manifest="",  # TSV of source=manifest
+    # What the manifest calls its columns, such as ("patient=ID", "T2w=sag").
+    columns=(),
     masks="manual_masks",  # the one derivative that truth is read from
     scheme="midas12",  # a name in anatomy/, or the path of a dseg.tsv
     # {name in the masks' scheme: name in ours, or "ignore"}

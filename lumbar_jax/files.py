@@ -11,7 +11,7 @@ import socket
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -196,21 +196,61 @@ def naming(
     raise
 
 
-def find_files(folder: str | os.PathLike, pattern: str) -> list[Path]:
-  """Returns the files below a folder whose names match, sorted.
+def walk(
+  folder: str | os.PathLike,
+  on_error: Callable[[OSError], None] | None = None,
+) -> Iterator[Path]:
+  """Yields the files below a folder, by name, folder by folder.
 
-  Links to folders are followed (data sets are often trees of links), each
-  folder once, so that a loop of links ends.
+  Links to folders are followed (data sets are often trees of links), but not
+  into a folder that the link itself lies in. Links to nothing are files too.
+  Folders whose names begin with a dot are left out.
+
+  Args:
+    folder: where to look.
+    on_error: called with the error of a folder that cannot be read.
   """
-  found, seen = [], set()
-  for place, folders, names in os.walk(folder, followlinks=True):
-    real = os.path.realpath(place)
-    if real in seen:
-      folders.clear()
-      continue
-    seen.add(real)
-    found += [Path(place, n) for n in fnmatch.filter(names, pattern)]
-  return sorted(path for path in found if path.is_file())
+  yield from _walk(Path(folder), (), on_error or (lambda error: None))
+
+
+def _walk(folder: Path, above: tuple[str, ...], on_error) -> Iterator[Path]:
+  real = os.path.realpath(folder)
+  if real in above:
+    return
+  try:
+    with os.scandir(folder) as entries:
+      entries = sorted(entries, key=lambda entry: entry.name)
+  except OSError as error:
+    on_error(error)
+    return
+  folders = []
+  for entry in entries:
+    if not _is_folder(entry):
+      yield folder / entry.name
+    elif not entry.name.startswith("."):
+      folders.append(folder / entry.name)
+  for path in folders:
+    yield from _walk(path, (*above, real), on_error)
+
+
+def _is_folder(entry: os.DirEntry) -> bool:
+  try:
+    return entry.is_dir()
+  except OSError:  # a loop of links, or a disk that is gone
+    return False
+
+
+def find_files(folder: str | os.PathLike, pattern: str) -> list[Path]:
+  """Returns the files below a folder whose names match in any case, sorted.
+
+  Links are followed as by `walk`.
+  """
+  pattern = pattern.lower()
+  return sorted(
+    path
+    for path in walk(folder)
+    if fnmatch.fnmatchcase(path.name.lower(), pattern) and path.is_file()
+  )
 
 
 def digest(*values: Any) -> str:

@@ -4,9 +4,10 @@
     ROOT with sub-*/...     a MIDS or BIDS tree
     .../sub-X[/ses-Y...]    the studies of a patient or session of such a tree
     FOLDER of NIfTI files   a study each, or a study each pair *_T2w, *_T1w
-    table.tsv, table.csv    a manifest
+    table.tsv, .csv, .txt   a manifest
 
-Masks are left aside: prediction never needs truth.
+Masks are left aside: prediction never needs truth. Every other image that lies
+there and is not predicted is said, with the reason (`sources.left_out`).
 """
 
 import dataclasses
@@ -17,27 +18,39 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from lumbar_jax.config import CHANNELS
-from lumbar_jax.data.sources import manifest, mids, pairing
-from lumbar_jax.data.sources.found import ERROR, Finding, Found
+from lumbar_jax.data.sources import left_out, manifest, mids, pairing
+from lumbar_jax.data.sources.found import (
+  ERROR,
+  INFO,
+  WARNING,
+  Finding,
+  Found,
+)
+from lumbar_jax.data.sources.left_out import Reason
 from lumbar_jax.data.studies import Study
 from lumbar_jax.errors import InputError
 from lumbar_jax.files import find_files
+from lumbar_jax.formats import names
 
-_NIFTI = (".nii", ".nii.gz")
-_TABLES = (".tsv", ".csv")
-_NOT_IMAGES = ("dseg", "probseg", "mask", "seg", "label", "labels")
+_TABLES = (".tsv", ".csv", ".txt")
 _REMEDY = (
   "give a NIfTI file (.nii, .nii.gz), a folder of them, a MIDS or BIDS tree, "
   "or a manifest (.tsv, .csv); convert DICOM first, for example with dcm2niix"
 )
 
 
-def find_inputs(path: str | Path, channels: Sequence[str]) -> Found:
+def find_inputs(
+  path: str | Path,
+  channels: Sequence[str],
+  columns: Sequence[str] = (),
+) -> Found:
   """Lists the studies that a path stands for.
 
   Args:
     path: a file, folder or table, see the module's head.
     channels: those of the run, the reference first.
+    columns: the manifest's, as `config.data.columns`; those that it does not
+      have are left aside.
 
   Returns:
     Studies sorted by name, without masks, and the findings; those of severity
@@ -48,21 +61,27 @@ def find_inputs(path: str | Path, channels: Sequence[str]) -> Found:
     InputError: no such path, nothing there that can be predicted, or a single
       file whose other channel is missing.
   """
-  path = Path(os.path.abspath(path))
+  path = Path(os.path.abspath(os.path.expanduser(path)))
   channels = tuple(channels)
+  absent = names.unfetched(path)
+  if absent:
+    raise InputError(absent, names.FETCH, path=path)
   if path.is_dir():
     found = _folder(path, channels)
   elif not path.is_file():
     raise InputError("no such file or folder", "check --input", path=path)
   elif path.suffix.lower() in _TABLES:
-    table = SimpleNamespace(manifest=str(path), root="")
+    table = SimpleNamespace(manifest=str(path), root="", columns=columns)
     found = manifest.find(table, masks=False)
-  elif path.name.endswith(_NIFTI):
+  elif names.is_image(path):
     study = _single(path, channels)
     require_channels(study, channels)
-    found = Found((study,), None, path.parent)
+    found = Found((study,), None, path.parent, _doubtful(path))
   else:
-    raise InputError("not a NIfTI file and not a table", _REMEDY, path=path)
+    kind = names.other_format(path)
+    told = f" ({kind})" if kind else ""
+    problem = f"not a NIfTI file and not a table{told}"
+    raise InputError(problem, _REMEDY, path=path)
   studies = [dataclasses.replace(study, mask=None) for study in found.studies]
   studies.sort(key=lambda study: study.name)
   return dataclasses.replace(found, studies=tuple(studies), mask_scheme=None)
@@ -89,31 +108,34 @@ def require_channels(study: Study, channels: Sequence[str]) -> None:
   )
 
 
-def stem_of(path: Path) -> str:
-  """Returns a file's name without .nii or .nii.gz."""
-  return path.name.removesuffix(".gz").removesuffix(".nii")
-
-
 def split_suffix(path: Path) -> tuple[str, str]:
   """Returns ("sub-X_acq-sag", "T2w") of a name; the suffix may be ""."""
-  stem = stem_of(path)
+  stem = names.stem_of(path)
   found = re.fullmatch(rf"(.+)_({'|'.join(CHANNELS)})", stem, re.IGNORECASE)
   if not found:
     return stem, ""
-  names = {channel.lower(): channel for channel in CHANNELS}
-  return found[1], names[found[2].lower()]
+  written = {channel.lower(): channel for channel in CHANNELS}
+  return found[1], written[found[2].lower()]
 
 
 def _images(folder: Path) -> list[Path]:
-  """Returns a folder's NIfTI files that are not masks by their names."""
+  """Returns a folder's volumes that are not masks by their names."""
   return [
     path
     for path in sorted(folder.iterdir())
-    if path.name.endswith(_NIFTI)
-    and path.is_file()
-    and not path.name.startswith(".")
-    and stem_of(path).rsplit("_", 1)[-1].lower() not in _NOT_IMAGES
+    if names.is_image(path)
+    and not path.is_dir()
+    and not names.is_hidden(path.name)
+    and not names.looks_like_mask(path)
   ]
+
+
+def _doubtful(path: Path) -> tuple[Finding, ...]:
+  """Says that a file which was asked for is called like a mask."""
+  if not names.looks_like_mask(path):
+    return ()
+  problem = "its name is that of a mask: it is predicted, as it was asked for"
+  return (Finding(WARNING, problem, "check that it is an image", path),)
 
 
 def _single(path: Path, channels: tuple[str, ...]) -> Study:
@@ -139,8 +161,9 @@ def _single(path: Path, channels: tuple[str, ...]) -> Study:
       images[channel] = partner
   file = pairing.parse(path)
   if file is None:
-    return Study(stem, "", images)
-  return Study(file.patient, file.session, images)
+    return Study(names.safe_name(stem), "", images)
+  patient, session = map(names.safe_name, (file.patient, file.session))
+  return Study(patient, session, images)
 
 
 def _partner(path: Path, stem: str, channel: str) -> Path | None:
@@ -188,11 +211,14 @@ def _folder(path: Path, channels: tuple[str, ...]) -> Found:
 
 def _tree(root: Path, part: Path, channels: tuple[str, ...]) -> Found:
   """Lists the studies of a tree whose images lie in a part of it."""
-  if not any(root.glob("sub-*/**/anat")):
+  places = ("sub-*/anat", "sub-*/*/anat", "sub-*/*/*/anat")  # through links
+  if not any(any(root.glob(place)) for place in places):
     return Found((), None, root)
-  settings = SimpleNamespace(root=str(root), masks="", channels=channels)
+  settings = SimpleNamespace(
+    root=str(root), masks="", channels=channels, stratify_by=()
+  )
   try:
-    found = mids.find(settings, root)
+    found = mids.find(settings, root, part)
   except InputError:  # no study at all: the caller says so in its own words
     return Found((), None, root)
 
@@ -213,20 +239,44 @@ def _tree(root: Path, part: Path, channels: tuple[str, ...]) -> Found:
 def _plain(folder: Path, channels: tuple[str, ...]) -> Found:
   """Lists a folder of files: a study each, or one each set of suffixes."""
   images: dict[str, dict[str, Path]] = {}
-  findings = []
+  findings: list[Finding] = []
+  said = set()
   for path in _images(folder):
     stem, suffix = split_suffix(path)
-    if not suffix and len(channels) == 1:
-      suffix = channels[0]
-    if not suffix:
+    stem = names.safe_name(stem)
+    suffix = suffix or (channels[0] if len(channels) == 1 else "")
+    if suffix and suffix not in channels:
+      continue
+    said.add(path)
+    error = left_out.unfetched(path, stem)
+    if error is None and not suffix:
       problem = f"its name says none of {', '.join(channels)}"
       remedy = f"name it *_{channels[0]}.nii.gz, or list it in a manifest"
-      findings.append(Finding(ERROR, problem, remedy, path, stem))
-    elif suffix in channels:
+      error = Finding(ERROR, problem, remedy, path, stem)
+    elif error is None:
       twin = images.setdefault(stem, {}).setdefault(suffix, path)
       if twin != path:
         problem = f"the same study and channel as {twin.name}"
         remedy = "keep one of them, or rename it"
-        findings.append(Finding(ERROR, problem, remedy, path, stem))
+        error = Finding(ERROR, problem, remedy, path, stem)
+    findings += [error] if error is not None else []
+  findings += _unused(folder, channels, said)
   studies = tuple(Study(stem, "", files) for stem, files in images.items())
   return Found(studies, None, folder, tuple(findings))
+
+
+def _unused(
+  folder: Path, channels: tuple[str, ...], said: set[Path]
+) -> list[Finding]:
+  """Reports what lies in a folder or below it and is not predicted."""
+
+  def why(path: Path) -> Reason:
+    if names.looks_like_mask(path):
+      return left_out.MASKS
+    if path.parent != folder:
+      remedy = "give each folder by itself, or list the files in a manifest"
+      return Reason(WARNING, "in a folder of their own", remedy)
+    remedy = f"the run takes {' and '.join(channels)}"
+    return Reason(INFO, f"channel {split_suffix(path)[1]}", remedy)
+
+  return left_out.report(folder, said, why)

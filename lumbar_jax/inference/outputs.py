@@ -25,6 +25,7 @@ from lumbar_jax.data.studies import Study
 from lumbar_jax.data.volumes import Volume, write_volume
 from lumbar_jax.errors import InputError
 from lumbar_jax.files import read_json, write_json
+from lumbar_jax.formats import names
 from lumbar_jax.inference.colortables import write_tables
 from lumbar_jax.inference.overlay import write_overlay
 from lumbar_jax.timing import stage
@@ -48,11 +49,11 @@ def place(study: Study, channel: str) -> tuple[Path, str]:
   file, folders = pairing.parse(path), path.parent.parts
   if file is None or file.patient != study.patient or folders[-1] != "anat":
     return Path(), study.name
-  stem = file.stem.removesuffix(f"_{channel}")
+  stem = names.safe_name(file.stem.removesuffix(f"_{channel}"))
   if file.patient not in folders:
     return Path(), stem
   depth = len(folders) - folders[::-1].index(file.patient) - 1
-  return Path(*folders[depth:]), stem
+  return Path(*map(names.safe_name, folders[depth:])), stem
 
 
 def mask_path(folder: Path, stem: str) -> Path:

@@ -16,7 +16,7 @@ from absl import logging
 from lumbar_jax import allocation, distributed, hardware
 from lumbar_jax.data.sources.found import ERROR, WARNING
 from lumbar_jax.data.studies import Study
-from lumbar_jax.errors import InputError
+from lumbar_jax.errors import InputError, printable
 from lumbar_jax.escaping import cell
 from lumbar_jax.evaluation.labelling import Thresholds
 from lumbar_jax.evaluation.scorers import Scorer
@@ -275,15 +275,18 @@ def predict(
   run.config.data.assume_orientation = check_orientation(
     assume_orientation, "--assume_orientation"
   )
-  found = find_inputs(input, run.config.data.channels)
+  data = run.config.data
+  found = find_inputs(input, data.channels, data.columns)
   failures = []
   for finding in found.findings:
     if finding.severity == ERROR:
       logging.error("%s", finding)
       name = finding.study or (finding.path.name if finding.path else "")
-      failures.append(Prediction(name, FAILED, error=str(finding)))
+      failures.append(Prediction(printable(name), FAILED, error=str(finding)))
     elif finding.severity == WARNING:
       logging.warning("%s", finding)
+    else:
+      logging.info("%s", finding)
   return predict_studies(
     run, found.studies, output, failures=failures, **options
   )

@@ -44,7 +44,7 @@ def test_row_becomes_study(tmp_path, name):
 
 
 def test_two_columns_are_enough(tmp_path):
-  rows = (("P2", "t2.nii"), ("P1", "t2.nii"))
+  rows = (("P2", "t1.nii"), ("P1", "t2.nii"))
   found = find_studies(_write(tmp_path, *rows, header=("patient", "T2w")))
   assert [study.name for study in found.studies] == ["P1", "P2"]
   study = found.studies[0]

@@ -15,21 +15,24 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from lumbar_jax.data.sources import pairing
+from lumbar_jax.data.sources import (
+  left_out,
+  mids_left_out,
+  pairing,
+  participants,
+)
 from lumbar_jax.data.sources.found import (
   ERROR,
   WARNING,
   Finding,
   Found,
-  finding_of,
   read_mask_scheme,
-  table_notes,
 )
 from lumbar_jax.data.sources.pairing import ImageFile, parse
 from lumbar_jax.data.studies import Study
 from lumbar_jax.errors import InputError, did_you_mean
-from lumbar_jax.files import find_files
-from lumbar_jax.formats.tables import read_table
+from lumbar_jax.files import find_files, walk
+from lumbar_jax.formats import names
 
 _MODALITIES = ("mim-mr", "mod-mr", ".")
 
@@ -44,14 +47,21 @@ class _Tree:
   masks: dict[tuple[str, str], list[ImageFile]]
   findings: list[Finding]
   matched: set[Path] = dataclasses.field(default_factory=set)
+  used: set[Path] = dataclasses.field(default_factory=set)
 
 
-def find(data_config, root: str | Path | None = None) -> Found:
+def find(
+  data_config,
+  root: str | Path | None = None,
+  part: Path | None = None,
+) -> Found:
   """Lists the studies of a tree.
 
   Args:
-    data_config: the `data` part of a config (root, masks, channels).
+    data_config: the `data` part of a config (root, masks, channels and
+      stratify_by).
     root: folder to read instead of `data_config.root`.
+    part: folder in it that is asked for, whose images are accounted for.
 
   Raises:
     InputError: no such folder, or nothing in it that looks like a study.
@@ -59,23 +69,37 @@ def find(data_config, root: str | Path | None = None) -> Found:
   root = check_root(root or data_config.root)
   findings: list[Finding] = []
   derivative = _derivative(root, data_config.masks, findings)
+  folders = sorted(p for p in root.glob("sub-*") if p.is_dir())
   tree = _Tree(
     root,
     tuple(data_config.channels),
-    _read_participants(root, findings),
+    participants.read(
+      root,
+      [folder.name for folder in folders],
+      tuple(data_config.stratify_by),
+      findings,
+    ),
     _read_masks(derivative, findings),
     findings,
   )
   studies = []
-  for folder in sorted(p for p in root.glob("sub-*") if p.is_dir()):
+  for folder in folders:
     for session in (None, *sorted(folder.glob("ses-*"))):
       studies += _session(tree, folder, session)
+  findings += mids_left_out.dangling(root)
   if not studies and not any(f.severity == ERROR for f in findings):
     raise _nothing_found(root, tree.channels)
   scheme = None
   if any(study.mask for study in studies):
     scheme = read_mask_scheme(derivative / "dseg.tsv", findings)
-  _report_unmatched_masks(tree)
+  findings += mids_left_out.unmatched(tree.masks, tree.matched, tree.channels)
+  masks = {mask.path for files in tree.masks.values() for mask in files}
+  findings += mids_left_out.report(
+    *(root, part or root, derivative, tree.channels, tree.used | masks)
+  )
+  findings += mids_left_out.patients_without(
+    part or root, folders, studies, findings
+  )
   return Found(tuple(studies), scheme, root, tuple(findings))
 
 
@@ -134,35 +158,6 @@ def _derivative(root: Path, masks: str, findings: list) -> Path | None:
   return None
 
 
-def _read_participants(root: Path, findings: list) -> dict[str, dict]:
-  """Returns {"sub-X": its row of participants.tsv}."""
-  path = root / "participants.tsv"
-  remedy = "add one with columns participant_id, sex ... to stratify splits"
-  if not path.is_file():
-    findings.append(Finding(WARNING, "no participants.tsv", remedy, path))
-    return {}
-  try:
-    source = read_table(path)
-  except InputError as error:
-    findings.append(finding_of(error))
-    return {}
-  findings += table_notes(source)
-  if "participant_id" not in source.header:
-    near = did_you_mean("participant_id", source.header)
-    findings.append(
-      Finding(ERROR, "no column 'participant_id'", near + remedy, path)
-    )
-    return {}
-  table: dict[str, dict] = {}
-  for number, row in source.rows:
-    identifier = "sub-" + row.pop("participant_id").removeprefix("sub-")
-    if identifier in table:
-      problem = f"row {number} repeats participant {identifier!r}"
-      findings.append(Finding(ERROR, problem, "keep one of its rows", path))
-    table.setdefault(identifier, row)
-  return table
-
-
 def _read_masks(
   derivative: Path | None, findings: list
 ) -> dict[tuple[str, str], list[ImageFile]]:
@@ -170,8 +165,9 @@ def _read_masks(
   masks: dict[tuple[str, str], list[ImageFile]] = {}
   if derivative is None:
     return masks
-  for path in find_files(derivative, "*_dseg.nii*"):
-    file = parse(path)
+  for path in walk(derivative):
+    is_mask = names.stem_of(path).lower().endswith("_dseg")
+    file = parse(path) if is_mask else None
     if file is not None:
       masks.setdefault((file.patient, file.session), []).append(file)
   if not masks:
@@ -192,39 +188,46 @@ def _session(tree: _Tree, folder: Path, session: Path | None) -> list[Study]:
   files: dict[str, list[ImageFile]] = {}
   for modality in _MODALITIES:
     anat = (session or folder) / modality / "anat"
-    for file in filter(None, map(parse, sorted(anat.glob("*.nii*")))):
-      if file.suffix not in tree.channels:
+    for file in filter(None, map(parse, sorted(anat.glob("*")))):
+      if file.suffix not in tree.channels or names.looks_like_mask(file.path):
         continue
+      tree.used.add(file.path)
       if (file.patient, file.session) != (patient, name):
-        tree.findings.append(_misplaced(file, patient, name))
+        tree.findings.append(mids_left_out.misplaced(file, patient, name))
       else:
         files.setdefault(file.suffix, []).append(file)
   if not files:
     return []
   # The reference channel first, whatever the alphabet says.
   files = {c: files[c] for c in tree.channels if c in files}
-  groups, left_out = pairing.pair(files)
-  if left_out:
-    tree.findings.append(_left_out(left_out, groups, session or folder))
-  return [
-    _study(tree, patient, "_".join(filter(None, (name, group.name))), group)
-    for group in groups
-  ]
+  groups, rest = pairing.pair(files)
+  if rest:
+    place = session or folder
+    tree.findings.append(mids_left_out.not_taken(rest, groups, place))
+  studies = []
+  for group in groups:
+    session_name = "_".join(filter(None, (name, group.name)))
+    studies.append(_study(tree, patient, session_name, group))
+  return [study for study in studies if study is not None]
 
 
 def _study(
   tree: _Tree, patient: str, session: str, group: pairing.Group
-) -> Study:
+) -> Study | None:
+  """Returns a group's study, or None (and a finding) without its content."""
+  name = names.safe_name("_".join(filter(None, (patient, session))))
+  absent = [left_out.unfetched(f.path, name) for f in group.files.values()]
+  tree.findings.extend(filter(None, absent))
   reference = next(iter(group.files.values()))
   candidates = tree.masks.get((patient, reference.session), [])
   masks = pairing.match_masks(candidates, reference, group.keys)
   tree.matched.update(mask.path for mask in masks)
   if len(masks) > 1:
-    names = ", ".join(mask.path.name for mask in masks)
+    fitting = ", ".join(mask.path.name for mask in masks)
     tree.findings.append(
       Finding(
         ERROR,
-        f"{len(masks)} masks fit this image: {names}",
+        f"{len(masks)} masks fit this image: {fitting}",
         "keep one; put a second reader's into a derivative of their own",
         reference.path,
       )
@@ -234,6 +237,13 @@ def _study(
     metadata[channel] = _read_sidecar(file, tree.findings)
   images = {channel: file.path for channel, file in group.files.items()}
   mask = masks[0].path if len(masks) == 1 else None
+  no_mask = left_out.unfetched(mask, name) if mask is not None else None
+  if no_mask is not None:
+    tree.findings.append(no_mask)
+    mask = None
+  if any(absent):
+    return None
+  patient, session = names.safe_name(patient), names.safe_name(session)
   return Study(patient, session, images, mask, metadata)
 
 
@@ -243,7 +253,7 @@ def _read_sidecar(file: ImageFile, findings: list) -> dict:
     return {}
   try:
     value = json.loads(path.read_text(encoding="utf-8-sig"))
-  except ValueError as error:
+  except (OSError, ValueError, RecursionError) as error:
     problem, value = f"not JSON ({error})", None
   else:
     problem = f"holds a {type(value).__name__} instead of fields"
@@ -251,42 +261,3 @@ def _read_sidecar(file: ImageFile, findings: list) -> dict:
     return value
   findings.append(Finding(WARNING, problem, "correct it or take it away", path))
   return {}
-
-
-def _misplaced(file: ImageFile, patient: str, session: str) -> Finding:
-  named = f"{file.patient}/{file.session}".rstrip("/")
-  return Finding(
-    ERROR,
-    f"named as {named!r} but lies in the folder of "
-    f"{f'{patient}/{session}'.rstrip('/')!r}",
-    "find out whose image it is, and rename or move it",
-    file.path,
-  )
-
-
-def _left_out(
-  left_out: Sequence[ImageFile], groups: Sequence[pairing.Group], path: Path
-) -> Finding:
-  taken = [file.path.name for g in groups for file in g.files.values()]
-  return Finding(
-    WARNING,
-    f"left out {', '.join(file.path.name for file in left_out)}; taken: "
-    f"{', '.join(taken)}",
-    "if another choice is meant, name channels that belong together alike "
-    "but for their suffix, or use config.data.source=manifest",
-    path,
-  )
-
-
-def _report_unmatched_masks(tree: _Tree) -> None:
-  for mask in [m for masks in tree.masks.values() for m in masks]:
-    if mask.path not in tree.matched:
-      tree.findings.append(
-        Finding(
-          WARNING,
-          "mask without a study: no image of that patient, session, run and "
-          f"acquisition has suffix {' or '.join(tree.channels)}",
-          "give it the entities of its image's name",
-          mask.path,
-        )
-      )

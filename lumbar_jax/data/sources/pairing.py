@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from lumbar_jax.formats import names
+
 # Entities that a mask has of its own, beside those of its image.
 _OF_MASKS = ("desc", "space", "label", "seg", "res", "mod")
 
@@ -28,8 +30,8 @@ class ImageFile:
 
   @property
   def stem(self) -> str:
-    """The name without .nii or .nii.gz."""
-    return self.path.name.removesuffix(".gz").removesuffix(".nii")
+    """The name without its extension."""
+    return names.stem_of(self.path)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,13 +50,15 @@ class Group:
 
 
 def parse(path: Path) -> ImageFile | None:
-  """Reads a file's name; None for one that is no BIDS image."""
-  if not path.name.startswith("sub-") or not path.is_file():
+  """Reads a file's name; None for one that is no BIDS image.
+
+  A link to content that is not there is an image too.
+  """
+  if not path.name.startswith("sub-") or not names.is_image(path):
     return None
-  if not path.name.endswith((".nii", ".nii.gz")):
+  if path.is_dir():
     return None
-  stem = path.name.removesuffix(".gz").removesuffix(".nii")
-  *parts, suffix = stem.split("_")
+  *parts, suffix = names.stem_of(path).split("_")
   entities = dict(part.split("-", 1) for part in parts if "-" in part)
   patient = f"sub-{entities.pop('sub', '')}"
   session = f"ses-{entities.pop('ses')}" if "ses" in entities else ""

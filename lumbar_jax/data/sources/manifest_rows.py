@@ -1,0 +1,129 @@
+"""What is wrong between the rows of a manifest."""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from lumbar_jax.data.sources.found import ERROR, WARNING, Finding
+from lumbar_jax.data.studies import Study
+from lumbar_jax.errors import listed
+from lumbar_jax.formats import names
+
+_Rows = Mapping[int, Study]  # number of the row -> its study
+
+
+def check(
+  studies: _Rows, path: Path, *, training: bool = True
+) -> list[Finding]:
+  """Returns what is wrong or doubtful between rows, as findings.
+
+  Args:
+    studies: {number of the row: study}.
+    path: the table.
+    training: False where nothing leaks (prediction): one file in several
+      cells is doubtful then, and no error.
+  """
+  findings = [
+    *_twins(studies),
+    *_in_two_places(studies),
+    *_same_files(studies, ERROR if training else WARNING),
+    *_alike(studies),
+    *_masks_as_images(studies),
+  ]
+  return [Finding(*finding, path) for finding in findings]
+
+
+_Said = Iterator[tuple[str, str, str]]  # severity, problem, remedy
+
+
+def _twins(studies: _Rows) -> _Said:
+  rows_of: dict[str, int] = {}
+  for number, study in studies.items():
+    twin = rows_of.setdefault(study.name, number)
+    if twin != number:
+      problem = (
+        f"row {number} repeats row {twin}: patient {study.patient!r}, "
+        f"session {study.session!r}"
+      )
+      yield ERROR, problem, "give each study of a patient its own session"
+
+
+def _in_two_places(studies: _Rows) -> _Said:
+  first: dict[tuple[str, str], tuple[int, str | int]] = {}
+  for number, study in studies.items():
+    for column in ("split", "fold"):
+      value = getattr(study, column)
+      if value is None or (column == "fold" and study.split == "test"):
+        continue
+      row, other = first.setdefault((study.patient, column), (number, value))
+      if other != value:
+        problem = (
+          f"row {number}: patient {study.patient!r} is in {column} "
+          f"{value!r}, but in {column} {other!r} in row {row}"
+        )
+        yield ERROR, problem, "keep all studies of a patient together"
+
+
+def _identity(path: Path) -> tuple[int, int] | str:
+  """Returns what is the same for all names of one file."""
+  stat = os.stat(path)
+  if stat.st_ino:
+    return stat.st_dev, stat.st_ino
+  return os.path.realpath(path)
+
+
+def _same_files(studies: _Rows, severity: str) -> _Said:
+  """Says where one file stands in two cells; between patients it is a leak."""
+  first: dict[tuple[int, int] | str, tuple[int, str]] = {}
+  for number, study in studies.items():
+    files = {**study.images, **({"mask": study.mask} if study.mask else {})}
+    for column, path in files.items():
+      row, other = first.setdefault(_identity(path), (number, column))
+      if (row, other) == (number, column):
+        continue
+      where = f"row {number}: {column} is the same file as {other}"
+      if row == number:
+        yield severity, where, "name each file in one column"
+      elif "mask" in (column, other) and column != other:
+        yield severity, f"{where} of row {row}", "correct one of the cells"
+      elif column == "mask":
+        remedy = "each image needs a mask of its own, unless they share a grid"
+        yield WARNING, f"{where} of row {row}", remedy
+      elif studies[row].patient == study.patient:
+        remedy = "it counts twice: take one of the rows away"
+        yield WARNING, f"{where} of row {row}", remedy
+      else:
+        problem = (
+          f"{where} of row {row}, of another patient ({study.patient!r} and "
+          f"{studies[row].patient!r}): one could be trained on and the other "
+          "tested"
+        )
+        yield severity, problem, "correct one of the rows, or take it away"
+
+
+def _alike(studies: _Rows) -> _Said:
+  groups: dict[str, set[str]] = {}
+  for study in studies.values():
+    core = re.sub(r"(?<!\d)0+(?=\d)", "", study.patient.casefold())
+    core = re.sub(r"^sub-", "", core)
+    groups.setdefault(core, set()).add(study.patient)
+  alike = [" and ".join(sorted(g)) for g in groups.values() if len(g) > 1]
+  if alike:
+    problem = f"patients look alike: {listed(alike)}"
+    remedy = (
+      "write one patient always alike, or it may be trained and tested on"
+    )
+    yield WARNING, problem, remedy
+
+
+def _masks_as_images(studies: _Rows) -> _Said:
+  called = [
+    str(number)
+    for number, study in studies.items()
+    if any(map(names.looks_like_mask, study.images.values()))
+  ]
+  if called:
+    rows = listed(called, by_name=False)
+    problem = f"images that are called like masks in row {rows}"
+    yield WARNING, problem, "check that the cells name images"
