@@ -1,5 +1,6 @@
 """Why images of a MIDS or BIDS tree are not used."""
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from lumbar_jax.formats import names
 # Folders of BIDS that hold something else than anatomical images.
 _OTHER_DATA = ("func", "dwi", "fmap", "perf", "pet", "meg", "eeg", "mrs", "beh")
 _OTHER_FOLDERS = ("sourcedata", "code", "stimuli", "phenotype")
+_FOLDERS = re.compile(r"(ses-[^/]*/)?(mim-mr/|mod-mr/)?anat")
 _LAYOUT = "sub-X[/ses-Y][/mim-mr or /mod-mr]/anat"
 
 
@@ -52,7 +54,7 @@ def report(
         "not below a folder sub-X",
         "name each patient's folder sub-X, or use a manifest",
       )
-    return _of_patient(path, inner[-2], channels)
+    return _of_patient(path, inner[1:-1], channels)
 
   return left_out.report(part, used, why)
 
@@ -68,11 +70,13 @@ def _in_masks(path: Path) -> Reason:
   )
 
 
-def _of_patient(path: Path, folder: str, channels: Sequence[str]) -> Reason:
+def _of_patient(
+  path: Path, folders: Sequence[str], channels: Sequence[str]
+) -> Reason:
   if names.looks_like_mask(path):
     return left_out.MASKS
-  if folder != "anat":
-    likely = INFO if folder in _OTHER_DATA else WARNING
+  if not _FOLDERS.fullmatch("/".join(folders)):
+    likely = INFO if set(folders) & set(_OTHER_DATA) else WARNING
     remedy = f"move it to {_LAYOUT} if it is to be used"
     return Reason(likely, f"not in {_LAYOUT}", remedy)
   stem = names.stem_of(path)

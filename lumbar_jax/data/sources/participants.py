@@ -4,8 +4,8 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
+from lumbar_jax import config
 from lumbar_jax.data.sources.found import (
-  INFO,
   WARNING,
   Finding,
   finding_of,
@@ -15,6 +15,7 @@ from lumbar_jax.errors import InputError, did_you_mean, listed
 from lumbar_jax.formats.tables import Table, read_table
 
 _COLUMN = "participant_id"
+_USUAL = tuple(config.default().data.stratify_by)
 _REMEDY = "add one with columns participant_id, sex ... to stratify splits"
 
 _Rows = dict[str, dict[str, str]]  # "sub-X" -> its row
@@ -84,13 +85,16 @@ def _rows(table: Table) -> _Rows:
 
 
 def _check_columns(table: Table, wanted: Sequence[str]) -> list[Finding]:
-  """Says which columns to stratify by are not there."""
+  """Says which columns to stratify by are not there, but for the default's."""
   findings = []
   for name in (n for n in wanted if n not in table.header):
-    remedy = did_you_mean(name, table.header)
-    remedy += "add it, or name others by --config.data.stratify_by"
+    near = table.column(name)
+    if near is None and name in _USUAL:
+      continue  # the log of the division into folds says it
+    remedy = f"did you mean {near}? " if near else ""
+    remedy += "correct config.data.stratify_by or the header"
     problem = f"no column {name!r}, which config.data.stratify_by names"
-    findings.append(Finding(INFO, problem, remedy, table.path))
+    findings.append(Finding(WARNING, problem, remedy, table.path))
   return findings
 
 
