@@ -16,12 +16,12 @@ REAL_DATA_NOTE = "LUMBAR_REAL_DATA is not set: the real-data tests will be skipp
 .PHONY: help setup demo test corpus verify lint format clean
 
 help:
+	@echo "make setup   once: the virtual environment ($(VENV)); the others make it too"
 	@echo "make demo    a phantom data set, trained, evaluated, reported: runs/demo/report.html"
 	@echo "make test    the test suite"
 	@echo "make corpus  every bad or odd input there is: docs/robustness.md"
 	@echo "make verify  every network against golden forward passes and counts; overfitting"
 	@echo "make lint    ruff, check and format"
-	@echo "make setup   the virtual environment alone ($(VENV))"
 	@echo "JOBS=4 runs the tests in 4 processes instead of 2"
 	@echo "PYTHON=python3.12 picks another interpreter (3.11 to 3.13)"
 

@@ -1,5 +1,7 @@
 """Trains, evaluates and applies lumbar spine MRI segmentation.
 
+Once, before anything else: `make setup`, then `source .venv/bin/activate`.
+
   python launch.py --config=configs/demo.py --workdir=runs/demo
   python launch.py --config=configs/midas.py:UMD --workdir=runs/umd \\
       --config.data.root=/data/midas

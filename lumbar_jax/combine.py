@@ -133,7 +133,7 @@ def train_all_heads(
     weights: remembers the members' digests.
   """
   folds = models[0].run.folds if models and distributed.is_main() else ()
-  for fold in folds:
+  for number, fold in enumerate(folds, start=1):
     left = [
       model
       for model in models
@@ -141,7 +141,8 @@ def train_all_heads(
     ]
     if left:
       logging.info("fold %d: %d meta-learners to train", fold, len(left))
-      train_heads(left, fold, sources(fold), config, weights)
+      later = len(folds) - number
+      train_heads(left, fold, sources(fold), config, weights, later)
     for model in models:  # of a training that was killed
       for path in model.run.fold_folder(fold).glob("*cache_*.npy"):
         path.unlink()

@@ -47,6 +47,7 @@ def train_heads(
   sources: Sources,
   config: Any,
   weights: Weights,
+  later: int = 0,
 ) -> None:
   """Trains a fold's meta-learners from where each was left.
 
@@ -56,6 +57,7 @@ def train_heads(
     sources: training and validation patches.
     config: augmentation, batch size, loss, seed, and `ensemble.batching`.
     weights: remembers the members' digests.
+    later: folds that follow, for the time left.
 
   Raises:
     InputError: a member lacks the fold or was trained anew; features that
@@ -77,6 +79,7 @@ def train_heads(
           *(model.run.fold_folder(fold), fold),
           purpose="stacking",
           title=f"fold {fold}, {len(models)} meta-learners, epochs",
+          follow=(later * own.training.num_epochs, "all folds"),
           quiet=number > 0,
         )
       )
