@@ -58,7 +58,7 @@ def with_means(values: np.ndarray) -> np.ndarray:
   return np.concatenate([values, np.stack(means, -1)], -1)
 
 
-def _fold_counts(rows: Sequence[Row]) -> tuple[int, Counts]:
+def fold_counts(rows: Sequence[Row]) -> tuple[int, Counts]:
   """Returns the number of studies and the counts [p f k k] of each patient.
 
   A patient that a fold's model was not applied to counts nothing there.
@@ -102,7 +102,7 @@ def per_class(results: Results, **bootstrap: Any) -> list[dict[str, Any]]:
 
 def _class_block(scheme, rows, is_mean, bootstrap):
   """Returns per_class rows of one fold and labelling."""
-  num_studies, counts = _fold_counts(rows)
+  num_studies, counts = fold_counts(rows)
   interval = statistics.bootstrap(counts, _mean_over_folds, **bootstrap)
   by_fold = {
     name: with_means(metric(counts.sum(0)))

@@ -16,7 +16,14 @@ from lumbar_jax.evaluation.results import AVERAGED, MEAN
 from lumbar_jax.evaluation.surface_table import summarise
 from lumbar_jax.evaluation.tables import MEAN_ROWS
 from lumbar_jax.progress import duration, working
-from lumbar_jax.reports import contents, exchanges, figures, page, pictures
+from lumbar_jax.reports import (
+  contents,
+  ensemble_members,
+  exchanges,
+  figures,
+  page,
+  pictures,
+)
 from lumbar_jax.reports.contents import Facts, select
 from lumbar_jax.runs import Run
 
@@ -52,6 +59,7 @@ def _context(
 ) -> dict[str, Any]:
   """Returns everything that the template names."""
   cases, problems = contents.predicted_slices(run, facts, studies)
+  ensemble = ensemble_members.view(run, facts.results, facts.labelling)
   return {
     "run": run,
     "facts": facts,
@@ -62,6 +70,8 @@ def _context(
     "training": _training(run, facts),
     "curves": pictures.learning_curves(run, facts),
     "headline": _headline(facts),
+    "ensemble": ensemble,
+    "ensemble_sentence": _ensemble_sentence(run, ensemble),
     "blocks": _blocks(facts),
     "means": _means(facts),
     "taken_for": _taken_for(facts),
@@ -100,6 +110,14 @@ def _training(run: Run, facts: Facts) -> list[dict[str, Any]]:
       }
     )
   return table
+
+
+def _ensemble_sentence(run: Run, ensemble: dict[str, Any] | None) -> str:
+  """Returns how an ensemble compares with its best member, "" if unknown."""
+  if ensemble is None or ensemble["best"] is None:
+    return ""
+  best = ensemble["best"]
+  return ensemble_members.verdict(run.title, best["name"], best["difference"])
 
 
 def _headline(facts: Facts) -> dict[str, Any] | None:

@@ -6,10 +6,18 @@ from typing import Any
 
 from lumbar_jax.ensembles.definitions import STACKING
 from lumbar_jax.ensembles.train import stacking_settings
+from lumbar_jax.evaluation.results import MEAN
 from lumbar_jax.evaluation.tables import MEAN_ROWS
 from lumbar_jax.files import write_json
 from lumbar_jax.progress import working
-from lumbar_jax.reports import contents, page, pictures, study_record
+from lumbar_jax.reports import (
+  contents,
+  ensemble_members,
+  exchanges,
+  page,
+  pictures,
+  study_record,
+)
 from lumbar_jax.reports import study_figures as figures
 from lumbar_jax.reports import study_rows as shapes
 from lumbar_jax.reports.contents import Facts
@@ -69,6 +77,8 @@ def _context(found: Found, facts: Facts, tables: Tables) -> dict[str, Any]:
     "wilcoxon": shapes.tests(tables["wilcoxon"]),
     "surfaces": shapes.surfaces(found, tables["surface"]),
     "files": _files(run.folder),
+    "against_members": _against_members(found),
+    "taken_for": _taken_for(found),
     "map_words": _map_words(found),
     "without_maps": [m for m in found.shown if not found.label_maps.get(m)],
     "MEAN_ROWS": MEAN_ROWS,
@@ -93,6 +103,23 @@ def _headline(
     if name != found.best
   ]
   return [best, *others]
+
+
+def _against_members(found: Found) -> list[dict[str, Any]]:
+  """Returns each ensemble against its best member, on the same patients."""
+  return ensemble_members.of_study(
+    *(found.results, found.members, list(found.methods), found.labelling),
+    **found.bootstrap,
+  )
+
+
+def _taken_for(found: Found) -> list[tuple[str, dict[str, Any]]]:
+  """Returns which class is taken for which by each shown model."""
+  views = [
+    (m, exchanges.view(found.results[m], MEAN, found.labelling))
+    for m in found.compared
+  ]
+  return [(model, view) for model, view in views if view is not None]
 
 
 def _map_words(found: Found) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from lumbar_jax.evaluation import surface_table, tables
+from lumbar_jax.evaluation import confusion, surface_table, tables
 from lumbar_jax.evaluation.results import MEAN
 from lumbar_jax.evaluation.tables import MEAN_ROWS, SURFACE_COLUMNS
 from lumbar_jax.evaluation.wilcoxon import Comparison, compare_models
@@ -62,6 +62,13 @@ def write_tables(found: Found) -> dict[str, list[dict[str, Any]]]:
   tables.write_table(
     folder / "wilcoxon.csv", WILCOXON_COLUMNS, rows["wilcoxon"]
   )
+  names = found.run.scheme.names
+  rows["confusion"] = confusion_rows(found)
+  tables.write_table(
+    folder / "confusion.csv",
+    ("model", *confusion.columns(names)),
+    rows["confusion"],
+  )
   rows["surface"] = surface_rows(found)
   if rows["surface"]:
     tables.write_table(
@@ -107,6 +114,15 @@ def model_rows(found: Found) -> list[dict[str, Any]]:
         }
       )
   return rows
+
+
+def confusion_rows(found: Found) -> list[dict[str, Any]]:
+  """Returns the rows of confusion.csv: of the shown models."""
+  return [
+    {"model": model} | row
+    for model in found.compared
+    for row in confusion.table_rows(found.results[model])
+  ]
 
 
 def surface_rows(found: Found) -> list[dict[str, Any]]:

@@ -108,7 +108,9 @@ class TestFiles:
     found, page = full
     folder = found.run.folder
     names = {f"tables/table{n}.{e}" for n in (6, 7, 8) for e in ("csv", "tex")}
-    names |= {f"tables/{n}.csv" for n in ("models", "wilcoxon", "surface")}
+    names |= {
+      f"tables/{n}.csv" for n in ("models", "wilcoxon", "surface", "confusion")
+    }
     names |= {f"figures/figure{n}.png" for n in (7, 8, 9)} | {"study.json"}
     assert all((folder / name).is_file() for name in names)
     links = {link for link in page.links if not link.startswith("data:")}
@@ -215,6 +217,23 @@ class TestPage:
     assert f"{worst:.3f} U1, baseline" in text[first:]
     assert "phantom" not in text
     assert "There are no test patients" not in text
+
+  def test_ensembles_are_held_against_their_best_member(self, full):
+    (table,) = full[1].table("Ensemble")
+    cells = table["E4-NAD"]
+    assert cells[1] == "UMD"
+    ours, theirs = (np.mean(iou_by_hand(m)) for m in ("E4-NAD", "UMD"))
+    change = ((ours + 1) / 2 - (theirs + 1) / 2).round(3)  # of two classes
+    assert cells[3].startswith(f"+{change:.3f}")
+    assert cells[4] == "better"
+
+  def test_which_class_is_taken_for_which_is_shown_by_model(self, full):
+    found, page = full
+    tables_of = page.table("There is")
+    assert len(tables_of) == len(found.compared)
+    assert tables_of[0]["Vertebra"][:2] == ["38", "62"]  # of U1
+    (words,) = page.table("Shown model")
+    assert words["U1"] == ["none of 1 % or more"]
 
   def test_models_are_ranked_with_the_ablations_apart(self, full):
     (table,) = full[1].table("Model")
