@@ -62,7 +62,7 @@ class Run:
     path = self.folder / ENSEMBLE_FILE
     if not path.is_file():
       return self.config.model.name
-    content = read_json(path)
+    content = read_json(path, ("name", "method", "left_out"))
     suffix = f"-without-{content['left_out']}" if content["left_out"] else ""
     return f"{content['name']}-{content['method']}{suffix}"
 
@@ -153,7 +153,7 @@ def open_run(
   scheme = anatomy.load_scheme(config.data.scheme)
   path = folder / "config.json"
   if path.is_file():
-    recorded = _from_plain(read_json(path), path)
+    recorded = _from_plain(read_json(path, ["data"]), path)
     old, new = config_lib.shaping(recorded), config_lib.shaping(config)
     _check_same(_jsonable(old), _jsonable(new), path)
     stored = anatomy.read_dseg_tsv(folder / "dseg.tsv", recorded=True)
@@ -201,7 +201,7 @@ def load_run(folder: str | Path) -> Run:
       "give the --workdir of a finished crossval or train run",
       path=folder,
     )
-  config = _from_plain(read_json(path), path)
+  config = _from_plain(read_json(path, ["data"]), path)
   name = config.data.scheme
   stored = anatomy.read_dseg_tsv(folder / "dseg.tsv", recorded=True)
   known = anatomy.SCHEMES.get(name)
@@ -225,7 +225,7 @@ def record_environment(run: Run, studies: Mapping[str, str]) -> None:
 
   path = run.folder / "environment.json"
   if path.is_file():
-    old = read_json(path)["studies"]
+    old = read_json(path, ["studies"])["studies"]
     for name in sorted(old.keys() | studies.keys()):
       if old.get(name) != studies.get(name):
         what = (

@@ -16,8 +16,12 @@ from lumbar_jax.ensembles.model import Model
 from lumbar_jax.ensembles.weights import Weights, make_pool
 from lumbar_jax.errors import InputError
 from lumbar_jax.evaluation.evaluate import patching, threshold_slices
-from lumbar_jax.evaluation.labelling import ThresholdCounts, write_thresholds
-from lumbar_jax.files import atomic_path, digest, read_json
+from lumbar_jax.evaluation.labelling import (
+  ThresholdCounts,
+  read_thresholds_file,
+  write_thresholds,
+)
+from lumbar_jax.files import atomic_path, digest, read_arrays
 from lumbar_jax.progress import Progress
 
 _COUNTS = "threshold_counts.npz"
@@ -82,7 +86,9 @@ def _is_tuned(model: Model, fold: int, weights: Weights) -> bool:
   counts = model.run.fold_folder(fold) / _COUNTS
   if not path.is_file() or not counts.is_file():
     return False
-  return read_json(path).get("model") == weights.of_model(model, fold)
+  return read_thresholds_file(path).get("model") == weights.of_model(
+    model, fold
+  )
 
 
 def _tune_fold(models, fold, studies, weights, config) -> None:
@@ -131,8 +137,10 @@ def pooled_counts(model: Model, folds: Sequence[int]) -> ThresholdCounts:
         "run --mode=study --stage=tune",
         path=path,
       )
-    with np.load(path) as file:
-      total = total + ThresholdCounts(file["counts"])
+    (counts,) = read_arrays(
+      path, "counts", remedy="delete it and tune the thresholds anew"
+    )
+    total = total + ThresholdCounts(counts)
   return total
 
 

@@ -5,19 +5,22 @@ Paper 000 sections 4.3.1 and 4.3.2.
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from absl import logging
 from jaxtyping import Float32, Int64, UInt8
 
 from lumbar_jax.anatomy import IGNORE, Scheme
 from lumbar_jax.errors import InputError
-from lumbar_jax.files import read_json, write_json
+from lumbar_jax.files import digest, read_json, write_json
 from lumbar_jax.timing import stage
 
 LABELLINGS = ("MAP", "TH")
 # .05, .10 ... .95 in float32, as the scores are: a score equal to one passes.
 CANDIDATES = np.round(np.arange(1, 20) * 0.05, 2).astype(np.float32)
 Thresholds = Float32[np.ndarray, "k"]
+_CHECKSUM = "checksum"
 
 
 def label_map(
@@ -159,7 +162,44 @@ def write_thresholds(
     "classes": list(scheme.names),
     "thresholds": dict(zip(scheme.names, values, strict=True)),
   }
-  write_json(path, content | ({"model": model} if model else {}))
+  content |= {"model": model} if model else {}
+  write_json(path, content | {_CHECKSUM: digest(content)})
+
+
+def read_thresholds_file(path: str | Path) -> dict[str, Any]:
+  """Returns what `write_thresholds` wrote, checked but for the scheme.
+
+  A file of an older version, which has no checksum, is read with a warning.
+
+  Raises:
+    InputError: not such a file, or edited or damaged since it was written.
+  """
+  anew = "run --mode=evaluate, which tunes and writes the thresholds anew"
+  if not Path(path).is_file():
+    raise InputError("no such file", anew, path=path)
+  anew = f"delete it and {anew}"
+  content = read_json(path, ("classes", "thresholds"), anew)
+  checksum = content.pop(_CHECKSUM, None)
+  problem = ""
+  try:
+    values = [float(content["thresholds"][name]) for name in content["classes"]]
+    if not all(0 <= value <= 1 for value in values):
+      problem = f"thresholds of {values}, which are not from 0 to 1"
+  except (KeyError, TypeError, ValueError) as error:
+    problem = f"not a thresholds file ({type(error).__name__}: {error})"
+  if checksum is not None and checksum != digest(content):
+    problem = "the file was edited, or is damaged: its checksum does not match"
+  if problem:
+    raise InputError(problem, anew, path=path)
+  if checksum is None:
+    logging.log_first_n(
+      logging.WARNING,
+      "%s: written by a version that kept no checksum of its thresholds: "
+      "changes of them would not be noticed",
+      1,
+      path,
+    )
+  return content
 
 
 def read_thresholds(
@@ -173,19 +213,12 @@ def read_thresholds(
     model: digest of the weights that they are wanted for; empty: any.
 
   Raises:
-    InputError: not such a file, of a scheme with other classes, or tuned on
-      another model's scores.
+    InputError: not such a file, edited or damaged, of a scheme with other
+      classes, or tuned on another model's scores.
   """
-  try:
-    content = read_json(path)
-    classes, values = content["classes"], content["thresholds"]
-    thresholds = [float(values[name]) for name in classes]
-  except (FileNotFoundError, KeyError, TypeError, ValueError) as error:
-    raise InputError(
-      f"not a thresholds file ({type(error).__name__}: {error})",
-      "run --mode=evaluate, which tunes and writes the thresholds anew",
-      path=path,
-    ) from error
+  content = read_thresholds_file(path)
+  classes, values = content["classes"], content["thresholds"]
+  thresholds = [float(values[name]) for name in classes]
   if tuple(classes) != scheme.names:
     raise InputError(
       f"thresholds of the classes {', '.join(classes)}",

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from absl import logging
 
 from lumbar_jax import distributed
 from lumbar_jax.arrays import StudyLabels
@@ -17,6 +18,7 @@ from lumbar_jax.data.prepare import (
 )
 from lumbar_jax.data.studies import Study
 from lumbar_jax.data.volumes import read_volume
+from lumbar_jax.errors import InputError, printable
 from lumbar_jax.evaluation.labelling import Thresholds, read_thresholds
 from lumbar_jax.evaluation.scorers import Scorer
 from lumbar_jax.files import digest, read_json
@@ -96,10 +98,7 @@ class Job:
       files.append(folder / f"{stem}_probseg.nii.gz")
     if self.overwrite or not all(map(Path.is_file, files)):
       return False
-    try:
-      sidecar = read_json(outputs.sidecar_path(folder, stem))
-    except (OSError, ValueError):
-      return False
+    sidecar = _sidecar(outputs.sidecar_path(folder, stem))
     same = {**self.record, outputs.RUN_NAME: sidecar.get(outputs.RUN_NAME)}
     if any(sidecar.get(name) != value for name, value in same.items()):
       return False
@@ -110,7 +109,8 @@ class Job:
     """Predicts and writes one study."""
     with collect() as seconds:
       path, flags = self._predict(study, scorer)
-    return Prediction(study.name, DONE, path, flags, seconds=seconds)
+    name = printable(study.name)
+    return Prediction(name, DONE, path, flags, seconds=seconds)
 
   def _predict(self, study: Study, scorer: Scorer):
     config, scheme = self.run.config, self.run.scheme
@@ -139,12 +139,25 @@ class Job:
     return path, tuple(info["flags"])
 
 
+def _sidecar(path: Path) -> dict[str, Any]:
+  """Returns what a study's sidecar says; a damaged one says nothing."""
+  if not path.is_file():
+    return {}
+  try:
+    return read_json(path, ())
+  except InputError as error:
+    logging.warning("%s: %s; the study is predicted again", path, error.problem)
+    return {}
+
+
 def describe(
   run: Run, fold: int | None, labelling: str, thresholds: Thresholds | None
 ) -> dict[str, Any]:
   """Returns what tells the predictions of one call from another's."""
   path = run.folder / "environment.json"
-  trained_on = read_json(path)["studies"] if path.is_file() else None
+  trained_on = None
+  if path.is_file():
+    trained_on = read_json(path, ["studies"])["studies"]
   values = None
   if thresholds is not None:
     values = [float(str(np.float32(value))) for value in thresholds]
@@ -165,7 +178,7 @@ def _ensemble(run: Run) -> list[Any]:
   path = run.folder / ENSEMBLE_FILE
   if not path.is_file():
     return []
-  content = read_json(path)
+  content = read_json(path, ["members"])
   members = [m | {"path": ""} for m in content.pop("members")]
   return [content, members]
 
@@ -184,7 +197,7 @@ def provenance(
   return {
     **({"AssumedOrientation": assumed} if assumed else {}),
     **record,
-    "Sources": sorted(info["paths"].values()),
+    "Sources": sorted(map(printable, info["paths"].values())),
     "InputDigest": info["digest"],
     "Flags": info["flags"],
     "Registration": info["registration"],

@@ -28,6 +28,7 @@ from lumbar_jax.files import read_json, write_json
 from lumbar_jax.formats import names
 from lumbar_jax.inference.colortables import write_tables
 from lumbar_jax.inference.overlay import write_overlay
+from lumbar_jax.space import check_writable
 from lumbar_jax.timing import stage
 
 BIDS_VERSION = "1.10.0"
@@ -104,6 +105,11 @@ def write_segmentation(
     raise ValueError(f"probabilities {probabilities.shape}, not {wanted}")
   path, sidecar = mask_path(folder, stem), dict(sidecar or {})
   path.unlink(missing_ok=True)  # an older one would say that this is done
+  if probabilities is None:  # nor may an older network's scores lie beside it
+    for name in ("probseg.nii.gz", "probseg.json"):
+      (folder / f"{stem}_{name}").unlink(missing_ok=True)
+  if not overlay:
+    (folder / f"{stem}_overlay.png").unlink(missing_ok=True)
   write_json(sidecar_path(folder, stem), {"Manual": False, **sidecar})
   if probabilities is not None:
     write_json(
@@ -152,6 +158,7 @@ def open_folder(
   Raises:
     InputError: the folder is another data set, or holds predictions that were
       made otherwise.
+    OSError: it cannot be written.
   """
   folder = Path(folder)
   path = folder / _DESCRIPTION
@@ -162,6 +169,7 @@ def open_folder(
   }
   if path.is_file():
     _check_folder(path, maker, overwrite)
+  check_writable(folder)
   write_json(
     path,
     {
@@ -176,14 +184,21 @@ def open_folder(
 
 def _check_folder(path: Path, maker: Mapping, overwrite: bool) -> None:
   """Raises InputError if a folder is not ours, or not of this record."""
-  makers: Sequence[Mapping] = read_json(path).get("GeneratedBy") or [{}]
-  if makers[0].get("Name") != maker["Name"]:
+  content = read_json(
+    path,
+    (),
+    "give another --output; if the predictions in this folder are ours, delete "
+    "the file: it is written anew",
+  )
+  makers: Sequence[Mapping] = content.get("GeneratedBy") or [{}]
+  ours = isinstance(makers, list) and isinstance(makers[0], dict)
+  if not ours or makers[0].get("Name") != maker["Name"]:
     raise InputError(
       "this folder is a data set that lumbar_jax did not write",
       "give another --output, for example a new folder below derivatives",
       path=path.parent,
     )
-  old, new = makers[0].get("Parameters", {}), maker["Parameters"]
+  old, new = makers[0].get("Parameters") or {}, maker["Parameters"]
   for name in new:
     differs = name != RUN_NAME and old.get(name) != new[name]
     if differs and not overwrite:

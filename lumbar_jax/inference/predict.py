@@ -7,6 +7,7 @@ divides the studies among them) or were just started on the same folder.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,14 @@ from absl import logging
 from lumbar_jax import allocation, distributed, hardware
 from lumbar_jax.data.sources.found import ERROR, WARNING
 from lumbar_jax.data.studies import Study
-from lumbar_jax.errors import InputError, printable
-from lumbar_jax.escaping import cell
+from lumbar_jax.errors import printable
 from lumbar_jax.evaluation.labelling import Thresholds
 from lumbar_jax.evaluation.scorers import Scorer
-from lumbar_jax.files import write_text
 from lumbar_jax.formats.orientation import check_orientation
-from lumbar_jax.inference import outputs
+from lumbar_jax.inference import failures as failures_lib
+from lumbar_jax.inference import outputs, targets
 from lumbar_jax.inference.claims import Claims
+from lumbar_jax.inference.failures import check_failures, count
 from lumbar_jax.inference.inputs import find_inputs, require_channels
 from lumbar_jax.inference.jobs import (
   BUSY,
@@ -39,7 +40,6 @@ from lumbar_jax.inference.segment import load_scorer, load_thresholds
 from lumbar_jax.progress import Progress
 from lumbar_jax.runs import Run, load_run
 
-FAILED_TSV = "failed.tsv"
 _TRIM_EVERY = 8  # studies after which free memory is given back
 
 __all__ = [
@@ -72,10 +72,11 @@ def predict_studies(
 ) -> list[Prediction]:
   """Segments studies into a folder, see `outputs` for what lies there.
 
-  Studies that are done are skipped, and a study that fails is logged and listed
-  in `OUTPUT/failed.tsv`. One that another process is predicting is left to it.
-  Memory does not grow with their number, and a network
-  is loaded and compiled once, if there is anything to do at all.
+  Studies that are done are skipped, and a study that fails, however it does, is
+  logged and listed in `OUTPUT/failed.tsv`. One that another process is
+  predicting is left to it. What can be checked is checked before a network is
+  loaded, which is done once, if there is anything to do at all. Memory does not
+  grow with the number of studies.
 
   Args:
     run: the trained run.
@@ -95,8 +96,9 @@ def predict_studies(
     A `Prediction` for each failure and each study, in order.
 
   Raises:
-    InputError: no such fold, not trained, no thresholds, an output folder with
-      other predictions, or two studies with one place in it.
+    InputError: no such fold, not trained, no thresholds, or an output folder
+      with other predictions.
+    OSError: the output folder cannot be written.
   """
   if fold is not None:
     run.check_fold(fold)
@@ -108,21 +110,31 @@ def predict_studies(
     *(probabilities, overlays, overwrite),
   )
   studies = [dataclasses.replace(study, mask=None) for study in studies]
-  _check_targets(job, studies)
   with distributed.main_first("predictions"):
     outputs.open_folder(output, run.scheme, record, overwrite=overwrite)
-  numbered = distributed.share(list(enumerate(studies)))
-  own = _predict_own(job, dict(numbered), scorer, fold, on_study)
+  numbered = dict(enumerate(studies))
+  refused = targets.refused(job, numbered)
+  good = {n: study for n, study in numbered.items() if n not in refused}
+  if distributed.is_main():
+    targets.warn_of_space(job, _with_image(job, good))
+  own = dict(distributed.share(list(numbered.items())))
+  own = _predict_own(job, own, refused, scorer, fold, on_study)
   found = dict(distributed.gather_items(list(own.items())))
   results = [*failures, *(found[number] for number in sorted(found))]
-  distributed.on_main(_write_failed, job.output / FAILED_TSV, results)
+  distributed.on_main(failures_lib.record, job.output, results)
   logging.info("%s: %s", job.output, count(results))
   return results
+
+
+def _with_image(job: Job, studies: Mapping[int, Study]) -> dict[int, Study]:
+  channel = job.run.config.data.channels[0]
+  return {n: study for n, study in studies.items() if channel in study.images}
 
 
 def _predict_own(
   job: Job,
   studies: Mapping[int, Study],
+  refused: Mapping[int, Exception],
   scorer: Scorer | None,
   fold: int | None,
   on_study: Callable[[Prediction], None] | None,
@@ -133,113 +145,73 @@ def _predict_own(
   """
   results: dict[int, Prediction] = {}
   claims = Claims(job.output)
+  load = functools.lru_cache(lambda: scorer or _load(job, fold))
   with Progress("predicting, studies", len(studies)) as progress:
     for turn in (1, 2):
       for number, study in studies.items():
         if number in results and results[number].status != BUSY:
           continue
-        with claims.hold(job.target_name(study)) as mine:
-          result = _skip(job, study) if mine else Prediction(study.name, BUSY)
-          if result is None:
-            if scorer is None:
-              dtype = job.run.config.training.dtype
-              logging.info("on %s; %s", hardware.describe(), dtype)
-              scorer = load_scorer(job.run, fold)
-            result = _attempt(job, study, scorer)
-            if len(results) % _TRIM_EVERY == 0:
-              allocation.return_memory()
+        if number in refused:
+          result = failures_lib.failed(job, study, refused[number])
+        else:
+          result = _predict_one(job, study, claims, load)
         results[number] = result
+        if len(results) % _TRIM_EVERY == 0:
+          allocation.return_memory()
         if result.status != BUSY or turn == 2:
           show = (
             progress.skip if result.status in (SKIPPED, BUSY) else progress.add
           )
-          show(1, f"{study.name} {result.status}")
+          show(1, f"{printable(study.name)} {result.status}")
           if on_study is not None:
             on_study(result)
   return results
 
 
-def count(results: Sequence[Prediction]) -> str:
-  """Returns "2 done, 1 skipped, 0 failed"; busy ones where there are any."""
-  states = [result.status for result in results]
-  shown = [DONE, SKIPPED, FAILED] + [BUSY] * (BUSY in states)
-  return ", ".join(f"{states.count(s)} {s}" for s in shown)
+def _load(job: Job, fold: int | None) -> Scorer:
+  dtype = job.run.config.training.dtype
+  logging.info("on %s; %s", hardware.describe(), dtype)
+  return load_scorer(job.run, fold)
 
 
-def check_failures(results: Sequence[Prediction], output: str | Path) -> None:
-  """Raises InputError if a study failed, after the others are done."""
-  failed = [result for result in results if result.status == FAILED]
-  if failed:
-    raise InputError(
-      f"{len(failed)} of {len(results)} studies failed, the first being "
-      f"{failed[0].name} ({failed[0].error.rstrip('.')})",
-      "mend them and give the same command again: what is done is kept",
-      path=Path(output) / FAILED_TSV,
-    )
+class _NoNetwork(Exception):
+  """The network cannot be loaded: no study can be predicted."""
 
 
-def _check_targets(job: Job, studies: Sequence[Study]) -> None:
-  """Raises InputError if two studies would be written to one file."""
-  channel, seen = job.run.config.data.channels[0], {}
-  for study in studies:
-    if channel not in study.images:
-      continue
-    folder, stem = job.target(study)
-    twin = seen.setdefault((folder, stem.lower()), study)
-    if twin is not study:
-      raise InputError(
-        f"studies {twin.name} and {study.name} would both be written to "
-        f"{outputs.mask_path(folder, stem)}",
-        "predict them into folders of their own",
-        path=study.images[channel],
-      )
+def _predict_one(
+  job: Job, study: Study, claims: Claims, load: Callable[[], Scorer]
+) -> Prediction:
+  """Predicts a study unless it is done or in other hands.
 
-
-def _skip(job: Job, study: Study) -> Prediction | None:
-  """Returns the result of a study that needs no network, else None."""
+  Whatever goes wrong is logged and returned: one study must not end a night's
+  work. Only a network that cannot be loaded is the end of all.
+  """
   try:
-    require_channels(study, job.run.config.data.channels)
-    if job.is_done(study):
-      return Prediction(
-        study.name, SKIPPED, outputs.mask_path(*job.target(study))
-      )
-  except InputError as error:
-    return _failed(study, error)
-  return None
-
-
-def _attempt(job: Job, study: Study, scorer: Scorer) -> Prediction:
-  """Predicts a study; whatever goes wrong is logged and returned."""
-  try:
-    result = job.predict(study, scorer)
-  except InputError as error:
-    return _failed(study, error)
-  except Exception as error:  # one study must not end a night's work
-    logging.exception("study %s", study.name)
-    return _failed(study, error)
+    with claims.hold(job.target_name(study)) as mine:
+      if not mine:
+        return Prediction(printable(study.name), BUSY)
+      require_channels(study, job.run.config.data.channels)
+      if job.is_done(study):
+        path = outputs.mask_path(*job.target(study))
+        return Prediction(printable(study.name), SKIPPED, path)
+      targets.check_space(job, study)
+      result = job.predict(study, _loaded(load))
+  except _NoNetwork as error:
+    raise error.__cause__ from None
+  except Exception as error:
+    return failures_lib.failed(job, study, error)
   for flag in result.flags:
-    logging.warning("study %s: %s", study.name, flag)
+    logging.warning("study %s: %s", result.name, flag)
   times = ", ".join(f"{name} {s:.2f} s" for name, s in result.seconds.items())
-  logging.debug("study %s: %s", study.name, times)
+  logging.debug("study %s: %s", result.name, times)
   return result
 
 
-def _failed(study: Study, error: Exception) -> Prediction:
-  text = str(error)
-  if not isinstance(error, InputError):
-    text = f"{type(error).__name__}: {text}"
-  logging.error("study %s failed: %s", study.name, text)
-  return Prediction(study.name, FAILED, error=text)
-
-
-def _write_failed(path: Path, results: Sequence[Prediction]) -> None:
-  """Writes `failed.tsv`, or takes it away where nothing failed."""
-  failed = [result for result in results if result.status == FAILED]
-  if not failed:
-    path.unlink(missing_ok=True)
-    return
-  rows = [f"{cell(r.name)}\t{cell(r.error)}\n" for r in failed]
-  write_text(path, "study\tproblem\n" + "".join(rows))
+def _loaded(load: Callable[[], Scorer]) -> Scorer:
+  try:
+    return load()
+  except Exception as error:
+    raise _NoNetwork from error
 
 
 def predict(

@@ -185,5 +185,62 @@ def test_thresholds_of_another_scheme_are_refused(tmp_path):
 def test_damaged_thresholds_are_refused(tmp_path, text):
   path = tmp_path / "thresholds.json"
   path.write_text(text)
-  with pytest.raises(InputError, match="not a thresholds file"):
+  with pytest.raises(InputError, match=r"thresholds\.json: .*run --mode=eval"):
+    labelling.read_thresholds(path, MIDAS12)
+
+
+def stored_thresholds(path):
+  thresholds = np.array([0, *CANDIDATES[:11]], np.float32)
+  labelling.write_thresholds(path, MIDAS12, thresholds, model="abc")
+  return thresholds, json.loads(path.read_text())
+
+
+@pytest.mark.parametrize(
+  "edit",
+  [
+    lambda content: content["thresholds"].update(Vert=0.5),
+    lambda content: content.update(model="other"),
+    lambda content: content["classes"].reverse(),
+    lambda content: content.update(checksum="0123456789abcdef"),
+    lambda content: content.update(more=1),
+  ],
+)
+def test_edited_thresholds_are_refused(tmp_path, edit):
+  path = tmp_path / "thresholds.json"
+  _, content = stored_thresholds(path)
+  edit(content)
+  path.write_text(json.dumps(content))
+  with pytest.raises(InputError, match=r"edited, or is damaged.*delete it and"):
+    labelling.read_thresholds(path, MIDAS12)
+
+
+def test_every_flipped_byte_of_thresholds_is_noticed_or_harmless(tmp_path):
+  path = tmp_path / "thresholds.json"
+  thresholds, _ = stored_thresholds(path)
+  whole = path.read_bytes()
+  for place in range(0, len(whole), 3):
+    for bit in (0, 4):
+      flipped = bytearray(whole)
+      flipped[place] ^= 1 << bit
+      path.write_bytes(bytes(flipped))
+      try:
+        found = labelling.read_thresholds(path, MIDAS12, "abc")
+      except InputError:
+        continue
+      np.testing.assert_array_equal(found, thresholds)
+
+
+@pytest.mark.parametrize("value", [float("nan"), -0.1, 1.5, "much", None])
+def test_thresholds_without_a_checksum_are_read_if_they_can_be(
+  tmp_path, caplog, value
+):
+  path = tmp_path / "thresholds.json"
+  thresholds, content = stored_thresholds(path)
+  del content["checksum"]
+  path.write_text(json.dumps(content))
+  found = labelling.read_thresholds(path, MIDAS12)
+  np.testing.assert_array_equal(found, thresholds)
+  content["thresholds"]["Vert"] = value
+  path.write_text(json.dumps(content))
+  with pytest.raises(InputError, match="delete it and run"):
     labelling.read_thresholds(path, MIDAS12)

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -10,13 +12,14 @@ import numpy as np
 import pytest
 
 from lumbar_jax import config as config_lib
-from lumbar_jax import runs
+from lumbar_jax import files, runs, space
 from lumbar_jax.data.prepare import prepare_in_memory
 from lumbar_jax.data.studies import Study
-from lumbar_jax.errors import InputError
+from lumbar_jax.errors import InputError, explain
 from lumbar_jax.evaluation.labelling import label, write_thresholds
 from lumbar_jax.evaluation.reconstruction import study_scores
 from lumbar_jax.evaluation.scorers import fold_scorers
+from lumbar_jax.inference import claims, jobs, outputs
 from lumbar_jax.inference import predict as predict_lib
 from lumbar_jax.inference import segment as segment_lib
 from lumbar_jax.inference.predict import (
@@ -304,7 +307,7 @@ def test_bad_studies_are_reported_and_the_others_done(
   check_failures(results, output)
 
 
-def test_an_unforeseen_error_does_not_end_the_batch(trained, tmp_path):
+def test_an_unforeseen_error_does_not_end_the_batch(trained, tmp_path, caplog):
   studies = []
   for name in "ab":
     write_volume(tmp_path / f"{name}.nii.gz", shape=(1, 20, 20))
@@ -321,6 +324,194 @@ def test_an_unforeseen_error_does_not_end_the_batch(trained, tmp_path):
   )
   assert statuses(results) == {"a": "failed", "b": "done"}
   assert "ZeroDivisionError: out of luck" in results[0].error
+  assert "Traceback" not in caplog.text
+  (log,) = (tmp_path / "out").glob("crash-*.log")
+  assert str(log) in results[0].error
+  assert "in scorer" in log.read_text()
+
+
+def fail_with(error):
+  def fail(*args, **options):
+    raise error
+
+  return fail
+
+
+NO_SPACE = OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize(
+  ("place", "name", "error", "words"),
+  [
+    (jobs.Job, "is_done", MemoryError("3 GiB"), "memory is full"),
+    (jobs.Job, "target_name", ValueError("odd"), "ValueError: odd"),
+    (claims.Claims, "hold", NO_SPACE, "no space is left"),
+    (jobs, "read_volume", MemoryError(), "memory is full"),
+    (outputs, "write_overlay", RecursionError("deep"), "RecursionError"),
+    (outputs, "write_volume", OSError(36, "File name too long"), "shorter"),
+    (files.os, "replace", NO_SPACE, "free some space"),
+  ],
+)
+def test_whatever_fails_in_a_study_ends_that_study_alone(
+  trained, tmp_path, monkeypatch, place, name, error, words
+):
+  studies = []
+  for study in "ab":
+    write_volume(tmp_path / f"{study}.nii.gz", shape=(1, 20, 20))
+    studies.append(Study(study, "", {"T2w": tmp_path / f"{study}.nii.gz"}))
+  predict_studies(
+    *(trained, studies[1:], tmp_path / "out"), scorer=bright_is_disc
+  )
+  whole = getattr(place, name)
+  monkeypatch.setattr(outputs, "open_folder", lambda *_, **__: None)
+  monkeypatch.setattr(place, name, fail_with(error))
+
+  def mend(result):
+    monkeypatch.setattr(place, name, whole)
+
+  results = predict_studies(
+    *(trained, studies, tmp_path / "out"),
+    scorer=bright_is_disc,
+    on_study=mend,
+  )
+  assert statuses(results) == {"a": "failed", "b": "skipped"}
+  assert words in results[0].error
+  assert (tmp_path / "out" / "failed.tsv").is_file()
+
+
+def test_a_network_that_cannot_be_loaded_is_the_end(
+  trained, tmp_path, monkeypatch
+):
+  for name in "ab":
+    write_volume(tmp_path / "in" / f"{name}.nii.gz", shape=(1, 20, 20))
+  asked = []
+
+  def damaged(*_):
+    asked.append(1)
+    raise InputError("this checkpoint is damaged", "restore it")
+
+  monkeypatch.setattr(predict_lib, "load_scorer", damaged)
+  with pytest.raises(InputError, match="checkpoint is damaged"):
+    predict(trained.folder, tmp_path / "in", tmp_path / "out")
+  assert asked == [1]
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b"\xff", b"null", b""])
+def test_a_damaged_sidecar_is_named_and_the_study_done_again(
+  trained, tmp_path, content, caplog
+):
+  write_volume(tmp_path / "a.nii.gz", shape=(1, 20, 20))
+  study = Study("a", "", {"T2w": tmp_path / "a.nii.gz"})
+
+  def again():
+    (result,) = predict_studies(
+      *(trained, [study], tmp_path / "out"),
+      scorer=bright_is_disc,
+      overlays=False,
+    )
+    return result.status
+
+  assert again() == "done"
+  (tmp_path / "out" / "a_dseg.json").write_bytes(content)
+  assert again() == "done"
+  assert "predicted again" in caplog.text
+  assert "a_dseg.json" in caplog.text
+  assert again() == "skipped"
+  (tmp_path / "out" / "dataset_description.json").write_bytes(content)
+  with pytest.raises(InputError, match=r"dataset_description\.json"):
+    again()
+
+
+def test_scores_of_an_older_network_do_not_stay_beside_a_new_mask(
+  trained, tmp_path
+):
+  write_volume(tmp_path / "a.nii.gz", shape=(1, 20, 20))
+  study = Study("a", "", {"T2w": tmp_path / "a.nii.gz"})
+  for options in ({"probabilities": True}, {"labelling": "MAP"}):
+    predict_studies(
+      *(trained, [study], tmp_path / "out"),
+      scorer=bright_is_disc,
+      overlays="probabilities" in options,
+      overwrite=True,
+      **options,
+    )
+  names = {path.name for path in (tmp_path / "out").glob("a_*")}
+  assert names == {"a_dseg.nii.gz", "a_dseg.json"}
+
+
+def test_nothing_is_computed_where_nothing_can_be_written(
+  trained, tmp_path, monkeypatch
+):
+  write_volume(tmp_path / "in" / "a.nii.gz", shape=(1, 20, 20))
+  monkeypatch.setattr(
+    predict_lib, "load_scorer", fail_with(AssertionError("too late"))
+  )
+  (tmp_path / "file").touch()
+  with pytest.raises(OSError, match="file"):
+    predict(trained.folder, tmp_path / "in", tmp_path / "file" / "out")
+  monkeypatch.setattr(
+    space.tempfile, "TemporaryFile", fail_with(OSError(30, "Read-only"))
+  )
+  with pytest.raises(OSError, match="out") as caught:
+    predict(trained.folder, tmp_path / "in", tmp_path / "out")
+  assert "read-only" in explain(caught.value)[0]
+
+
+def test_a_study_that_finds_no_room_is_not_computed(
+  trained, tmp_path, monkeypatch, caplog
+):
+  write_volume(tmp_path / "in" / "a.nii.gz", shape=(1, 20, 20))
+  monkeypatch.setattr(
+    predict_lib, "load_scorer", fail_with(AssertionError("too late"))
+  )
+  usage = lambda _: SimpleNamespace(total=10**9, free=5000)  # noqa: E731
+  monkeypatch.setattr(space.shutil, "disk_usage", usage)
+  (result,) = predict(trained.folder, tmp_path / "in", tmp_path / "out")
+  assert "only 5 KB are free" in result.error
+  assert "1 studies will take about" in caplog.text
+
+
+@pytest.mark.parametrize(
+  ("stem", "words"),
+  [
+    ("x" * 250, "too long"),
+    ("a\nb", "no text"),
+    (b"M\xfcller".decode("utf-8", "surrogateescape"), "no text"),
+    ("..", "no file's name"),
+  ],
+)
+def test_names_that_no_disk_takes_are_refused_alone(
+  trained, tmp_path, monkeypatch, stem, words
+):
+  image = tmp_path / "a.nii.gz"
+  write_volume(image, shape=(1, 20, 20))
+  studies = [Study(name, "", {"T2w": image}) for name in ("good", "odd")]
+  monkeypatch.setattr(
+    jobs.outputs,
+    "place",
+    lambda study, _: (Path(), stem if study.patient == "odd" else "good"),
+  )
+  results = predict_studies(
+    *(trained, studies, tmp_path / "out"),
+    scorer=bright_is_disc,
+    overlays=False,
+  )
+  assert statuses(results) == {"good": "done", "odd": "failed"}
+  assert words in results[1].error
+  results[1].error.encode("utf-8")
+
+
+def test_names_that_differ_in_case_or_accents_only_are_one(trained, tmp_path):
+  image = tmp_path / "a.nii.gz"
+  write_volume(image, shape=(1, 20, 20))
+  names = ("M\u00fcller", "mu\u0308LLER", "other")
+  studies = [Study(name, "", {"T2w": image}) for name in names]
+  results = predict_studies(
+    *(trained, studies, tmp_path / "out"),
+    scorer=bright_is_disc,
+    overlays=False,
+  )
+  assert [r.status for r in results] == ["failed", "failed", "done"]
 
 
 @pytest.mark.usefixtures("use_fold_models")
@@ -354,8 +545,15 @@ def test_a_tree_is_mirrored_and_two_targets_are_never_one(trained, tmp_path):
   mirrored = "sub-1/ses-2/anat/sub-1_ses-2_dseg.nii.gz"
   assert result.path == tmp_path / "out" / mirrored
   twins = [Study("sub-1", session, {"T2w": path}) for session in "ab"]
-  with pytest.raises(InputError, match="sub-1_a and sub-1_b would both"):
-    predict_studies(trained, twins, tmp_path / "other", scorer=bright_is_disc)
+  other = Study("p", "", {"T2w": path})
+  results = predict_studies(
+    *(trained, [*twins, other], tmp_path / "other"),
+    scorer=bright_is_disc,
+    overlays=False,
+  )
+  assert [r.status for r in results] == ["failed", "failed", "done"]
+  for result in results[:2]:  # neither hides the other, nor the third
+    assert "sub-1_a and sub-1_b would both" in result.error
 
 
 def test_labels_of_an_evaluation_lie_where_predictions_do(trained, tmp_path):

@@ -1,0 +1,155 @@
+"""Where studies' files will go, checked before anything is computed.
+
+Names that the file system does not take, two studies of one name, and space.
+"""
+
+import collections
+import os
+import unicodedata
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from absl import logging
+
+from lumbar_jax.data.studies import Study
+from lumbar_jax.errors import InputError, printable
+from lumbar_jax.inference import outputs
+from lumbar_jax.inference.jobs import Job
+from lumbar_jax.space import check_free, free_bytes, human
+
+_LONGEST_END = "_probseg.nii.gz"
+_ON_WINDOWS = set('<>:"|?*\\')  # which cannot take these in a name
+# Bytes that a voxel takes when it is packed, and those that a study takes in
+# any case.
+_MASK, _SCORE, _OVERLAY, _SMALL = 0.05, 2.0, 400_000, 20_000
+
+
+def refused(job: Job, studies: Mapping[int, Study]) -> dict[int, Exception]:
+  """Returns {number of a study: why its files cannot be written}.
+
+  Args:
+    job: the output folder.
+    studies: {number: study}; those without a reference image are left aside.
+  """
+  channel = job.run.config.data.channels[0]
+  found, places = {}, {}
+  for number, study in studies.items():
+    if channel not in study.images:
+      continue
+    try:
+      folder, stem = job.target(study)
+      error = _check_name(job.output, folder, stem, study.images[channel])
+    except Exception as fault:  # one study must not hide the others
+      found[number] = fault
+      continue
+    if error is not None:
+      found[number] = error
+    places[number] = folder / stem
+  takers = collections.defaultdict(list)
+  for number, place in places.items():
+    takers[_folded(place)].append(number)
+  for numbers in takers.values():
+    for number in numbers if len(numbers) > 1 else ():
+      twins = [printable(studies[n].name) for n in numbers]
+      found[number] = InputError(
+        f"studies {' and '.join(twins)} would both be written to "
+        f"{printable(places[number])}_dseg.nii.gz",
+        "predict them into folders of their own",
+        path=studies[number].images[channel],
+      )
+  _warn_of_windows(
+    str(place.relative_to(job.output))
+    for number, place in places.items()
+    if number not in found
+  )
+  return found
+
+
+def _folded(path: Path) -> str:
+  """Returns a path as a file system sees it that knows no case."""
+  return unicodedata.normalize("NFC", str(path)).casefold()
+
+
+def _check_name(
+  output: Path, folder: Path, stem: str, image: Path
+) -> InputError | None:
+  """Returns what is wrong with the names of a study's files, or None."""
+  parts = (*folder.relative_to(output).parts, stem)
+  problem = ""
+  if not stem or os.sep in stem or ".." in parts:
+    problem = f"{stem!r} is no file's name"
+  elif any(unicodedata.category(c) in ("Cc", "Cs") for c in "".join(parts)):
+    problem = f"its name {'/'.join(parts)!r} has bytes that are no text"
+  elif _is_too_long(output, folder, stem):
+    problem = f"the name {stem + _LONGEST_END!r} is too long for {output}"
+  if not problem:
+    return None
+  return InputError(
+    f"its results cannot be written: {problem}",
+    "rename the file, or give it a shorter name in a manifest",
+    path=image,
+  )
+
+
+def _is_too_long(output: Path, folder: Path, stem: str) -> bool:
+  names, whole = 255, 4096
+  for place in (output, *output.parents):
+    if place.is_dir():
+      names = os.pathconf(place, "PC_NAME_MAX")
+      whole = os.pathconf(place, "PC_PATH_MAX")
+      break
+  path = os.fsencode(folder.absolute() / f"{stem}{_LONGEST_END}")
+  return len(path) >= whole or any(len(n) > names for n in path.split(b"/"))
+
+
+def _warn_of_windows(names: Iterable[str]) -> None:
+  odd = sorted(n for n in names if _ON_WINDOWS & set(n) or n[-1:] in " .")
+  if odd:
+    logging.warning(
+      "%d names, such as %r, cannot be copied to a Windows disk: %s",
+      *(len(odd), odd[0], "rename the files if they have to be"),
+    )
+
+
+def likely_bytes(job: Job, study: Study) -> float:
+  """Returns about what a study's files will take; 0 if nobody can tell yet."""
+  image = study.images.get(job.run.config.data.channels[0])
+  try:
+    voxels = float(np.prod(nib.load(image).shape))
+  except Exception:  # whoever reads it for real says what is wrong
+    return 0
+  size = _SMALL + voxels * _MASK + job.overlays * _OVERLAY
+  if job.probabilities:
+    size += voxels * job.run.scheme.num_classes * _SCORE
+  return size
+
+
+def check_space(job: Job, study: Study) -> None:
+  """Raises InputError if a study's files will find no room."""
+  check_free(
+    job.output,
+    likely_bytes(job, study),
+    f"the segmentation of {printable(study.name)}",
+    "give another --output",
+  )
+
+
+def warn_of_space(job: Job, studies: Mapping[int, Study]) -> None:
+  """Logs a warning if the files of all studies will find no room."""
+  free = free_bytes(job.output)
+  if free is None or not studies:
+    return
+  missing = [
+    study
+    for study in studies.values()
+    if not outputs.mask_path(*job.target(study)).is_file()
+  ]
+  needed = sum(likely_bytes(job, study) for study in missing)
+  if needed > free:
+    logging.warning(
+      "%s: %d studies will take about %s, but only %s are free: those that "
+      "find no room will fail",
+      *(job.output, len(missing), human(needed), human(free)),
+    )
