@@ -1,10 +1,12 @@
 """Prepared studies on disk: one folder each, whole or absent.
 
 A folder holds `NAME.npy` files, to be memory-mapped, and `info.json`, which
-also carries each array's checksum. An entry that is incomplete or damaged is
-treated as missing.
+also carries the checksums of each array and of itself. An entry that is
+incomplete or damaged is treated as missing.
 """
 
+import errno
+import json
 import shutil
 import tempfile
 import zlib
@@ -15,9 +17,10 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from lumbar_jax.files import atomic_folder, read_json, write_json
+from lumbar_jax.files import atomic_folder, digest, read_json, write_json
 
 Entry = tuple[dict[str, np.ndarray], dict[str, Any]]
+_MISSING = {None, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EINVAL}
 _ATTEMPTS = 5  # two processes may mend the same damaged entry
 
 
@@ -34,7 +37,12 @@ def write(folder: Path, arrays: Mapping[str, np.ndarray], info: dict) -> None:
   with atomic_folder(folder) as scratch:
     for name, array in arrays.items():
       np.save(scratch / f"{name}.npy", array)
-    write_json(scratch / "info.json", {"checksums": sums, "info": info})
+    write_json(scratch / "info.json", _record(sums, info))
+
+
+def _record(sums: Mapping[str, str], info: dict[str, Any]) -> dict[str, Any]:
+  info = json.loads(json.dumps(info))  # as it will be read
+  return {"checksums": dict(sums), "info": info, "info_checksum": digest(info)}
 
 
 def read(folder: Path) -> Entry | None:
@@ -42,7 +50,7 @@ def read(folder: Path) -> Entry | None:
   if not folder.is_dir():
     return None
   try:
-    record = read_json(folder / "info.json")
+    record = read_json(folder / "info.json", ("checksums", "info"))
     arrays = {
       name: np.load(folder / f"{name}.npy", mmap_mode="r")
       for name in record["checksums"]
@@ -50,8 +58,13 @@ def read(folder: Path) -> Entry | None:
     for name, array in arrays.items():
       if _checksum(array) != record["checksums"][name]:
         raise ValueError(f"{name}.npy does not match its checksum")
+    # Older entries have no checksum of their info.
+    if record.get("info_checksum") not in (None, digest(record["info"])):
+      raise ValueError("info.json does not match its checksum")
     return arrays, record["info"]
   except (OSError, ValueError, EOFError, KeyError, TypeError) as error:
+    if isinstance(error, OSError) and error.errno not in _MISSING:
+      raise  # the disk's fault: a whole entry is not thrown away for that
     logging.warning("%s is damaged (%s), making it again", folder, error)
     return None
 
@@ -108,6 +121,6 @@ def _write_info(folder: Path, old: dict[str, Any], info: dict[str, Any]):
     return
   path = folder / "info.json"
   try:
-    write_json(path, {**read_json(path), "info": info})
+    write_json(path, _record(read_json(path)["checksums"], info))
   except (OSError, ValueError) as error:
     logging.debug("%s is left as it is (%s)", path, error)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from absl import logging
 
 from lumbar_jax.anatomy import Scheme
 from lumbar_jax.data import cache as entries
@@ -25,7 +26,13 @@ from lumbar_jax.data.study_arrays import (
   make_arrays,
   mask_table,
 )
-from lumbar_jax.errors import InputError
+from lumbar_jax.errors import (
+  DISK_FULL,
+  InputError,
+  explain,
+  listed,
+  printable,
+)
 from lumbar_jax.files import digest, file_digest
 from lumbar_jax.formats.nifti_files import volume_files
 from lumbar_jax.timing import stage
@@ -211,36 +218,66 @@ def prepare_studies(
     progress: called with (number done, number of studies, name of the last).
 
   Raises:
-    InputError: the first problem found, as for `prepare_study`.
+    InputError: studies that cannot be used, as for `prepare_study`; each of
+      them is logged, and the others are prepared by then.
+    OSError: a disk that is full, or may not be written.
   """
-  try:
-    for study in studies:  # cheap, so before anything is computed
-      check_channels(study, data_config.channels)
-    return _in_threads(
-      lambda s: prepare_study(s, data_config, scheme, cache, mask_scheme),
-      studies,
-      progress,
-    )
-  except InputError as error:
+  ready, failed = _in_threads(
+    lambda s: prepare_study(s, data_config, scheme, cache, mask_scheme),
+    studies,
+    progress,
+  )
+  if not failed:
+    return ready
+  if len(failed) == 1 and isinstance(failed[0][1], InputError):
+    error = failed[0][1]
     raise InputError(
       error.problem,
       f"{error.remedy.rstrip('.')}; --mode=doctor lists the problems of all "
       "studies",
       path=error.path,
-    ) from None
+    )
+  for study, error in failed:
+    logging.error("study %s: %s", printable(study.name), explain(error)[0])
+  names = listed([printable(study.name) for study, _ in failed])
+  raise InputError(
+    f"{len(failed)} of {len(studies)} studies cannot be used: {names} (see "
+    "above)",
+    "mend them, or take them out of the data; --mode=doctor says more; what is "
+    "prepared is kept",
+  )
 
 
 def _in_threads(work, studies: Sequence[Study], progress):
-  """Returns [work(study)]; the first error stops those not yet begun."""
+  """Returns ([work(study)], [(study, error)] of those that cannot be used).
+
+  An error that is not a study's own stops those not yet begun.
+  """
   num_threads = max(1, min(os.cpu_count() or 1, len(studies)))
   pool = concurrent.futures.ThreadPoolExecutor(num_threads)
+  failed = {}
   try:
-    futures = {pool.submit(work, study): study for study in studies}
+    futures = [pool.submit(work, study) for study in studies]
+    numbers = {future: number for number, future in enumerate(futures)}
     finished = concurrent.futures.as_completed(futures)
     for done, future in enumerate(finished, start=1):
-      future.result()
+      number = numbers[future]
+      error = future.exception()
+      if error is not None:
+        if not _is_of_a_study(error):
+          error.add_note(f"study {printable(studies[number].name)}")
+          raise error
+        failed[number] = error
       if progress is not None:
-        progress(done, len(studies), futures[future].name)
-    return [future.result() for future in futures]
+        progress(done, len(studies), studies[number].name)
+    ready = [f.result() for f in futures if numbers[f] not in failed]
+    return ready, [(studies[n], failed[n]) for n in sorted(failed)]
   finally:
     pool.shutdown(cancel_futures=True)
+
+
+def _is_of_a_study(error: BaseException) -> bool:
+  """Whether other studies can still be prepared."""
+  if isinstance(error, OSError):
+    return error.errno not in DISK_FULL
+  return isinstance(error, InputError | MemoryError)

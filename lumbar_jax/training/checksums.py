@@ -7,6 +7,7 @@ digests lie beside them, and whoever reads the arrays compares.
 
 import dataclasses
 import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -35,7 +36,7 @@ def make(tree: Any, info: Mapping[str, Any]) -> dict[str, str]:
     info: JSON-able.
   """
   return {
-    "info": digest(info),
+    "info": digest(json.loads(json.dumps(info))),  # as it will be read
     "layout": digest(layout(tree)),
     "content": _content(tree),
   }

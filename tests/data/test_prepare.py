@@ -1,6 +1,8 @@
 """Prepared arrays: what is in them, when they are made again, and errors."""
 
 import dataclasses
+import errno
+import json
 import subprocess
 import sys
 import textwrap
@@ -12,6 +14,7 @@ import pytest
 
 from lumbar_jax import config as configs
 from lumbar_jax.anatomy import MIDAS12, SPIDER
+from lumbar_jax.data import prepare as prepare_lib
 from lumbar_jax.data.pipeline import PatchSource
 from lumbar_jax.data.prepare import (
   entry_digest,
@@ -27,7 +30,7 @@ from lumbar_jax.data.resampling import (
 )
 from lumbar_jax.data.studies import Study
 from lumbar_jax.data.volumes import AXES
-from lumbar_jax.errors import InputError
+from lumbar_jax.errors import InputError, explain
 from lumbar_jax.files import file_digest
 
 SHAPE = (5, 40, 36)
@@ -270,6 +273,13 @@ def truncate(folder):
     file.truncate(1000)
 
 
+def edit_info(folder):
+  path = folder / "info.json"
+  record = json.loads(path.read_text())
+  record["info"]["native_shape"] = [1, 1]
+  path.write_text(json.dumps(record))
+
+
 def flip(folder):
   with open(folder / "mask.npy", "r+b") as file:
     file.seek(-5, 2)
@@ -281,6 +291,7 @@ def flip(folder):
   [
     truncate,
     flip,
+    edit_info,
     lambda folder: (folder / "info.json").unlink(),
     lambda folder: (folder / "info.json").write_text('{"checks'),
     lambda folder: (folder / "native_mask.npy").write_bytes(b""),
@@ -347,6 +358,72 @@ def test_several_studies_keep_their_order(config, tmp_path):
   assert {c[2] for c in calls} == {s.name for s in studies}
   for study, one in zip(studies, prepared, strict=True):
     np.testing.assert_array_equal(one.mask, read(study.mask))
+
+
+def bad_studies(folder):
+  """Makes five studies, the first, third and fourth of which are bad."""
+  studies = [make_study(folder, patient=f"sub-{i}", seed=i) for i in range(5)]
+  for number, content in ((0, b"no NIfTI"), (2, b"")):
+    studies[number].images["T2w"].write_bytes(content)
+  studies[3].mask.unlink()
+  return studies
+
+
+def test_all_bad_studies_are_named_and_the_others_prepared(
+  config, tmp_path, caplog
+):
+  studies, cache = bad_studies(tmp_path / "data"), tmp_path / "c"
+  seen = []
+  with pytest.raises(InputError, match=r"3 of 5 studies .*sub-0.*sub-2.*sub-3"):
+    prepare_studies(
+      *(studies, config, MIDAS12, None, cache),
+      lambda done, total, name: seen.append((done, total)),
+    )
+  assert seen == [(done, 5) for done in range(1, 6)]
+  for number in (0, 2, 3):
+    assert f"study sub-{number}_ses-1: " in caplog.text
+  names = sorted(entry.name[:5] for entry in cache.iterdir())
+  assert names == ["sub-1", "sub-4"]
+
+
+def test_a_full_disk_is_no_studys_fault(config, tmp_path, monkeypatch):
+  studies = bad_studies(tmp_path / "data")[4:]
+
+  def full(*args, **options):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+  monkeypatch.setattr(np, "save", full)
+  with pytest.raises(OSError, match="sub-4") as caught:
+    prepare_studies(studies, config, MIDAS12, None, tmp_path / "c")
+  assert "free some space" in explain(caught.value)[0]
+  assert list((tmp_path / "c").iterdir()) == []
+
+
+def test_a_bug_is_not_taken_for_a_bad_study(config, tmp_path, monkeypatch):
+  studies = bad_studies(tmp_path / "data")[4:]
+
+  def bug(*args, **options):
+    raise ZeroDivisionError
+
+  monkeypatch.setattr(prepare_lib, "make_arrays", bug)
+  with pytest.raises(ZeroDivisionError) as caught:
+    prepare_studies(studies, config, MIDAS12, None, tmp_path / "c")
+  assert caught.value.__notes__ == ["study sub-4_ses-1"]
+
+
+def test_a_disk_that_fails_is_no_damage_of_the_cache(
+  study, config, tmp_path, monkeypatch
+):
+  prepare_study(study, config, MIDAS12, tmp_path / "c")
+  (entry,) = (tmp_path / "c").iterdir()
+
+  def fail(path, **options):
+    raise OSError(errno.EIO, "Input/output error", str(path))
+
+  monkeypatch.setattr(np, "load", fail)
+  with pytest.raises(OSError, match="Input/output"):
+    prepare_study(study, config, MIDAS12, tmp_path / "c")
+  assert (entry / "image.npy").is_file()
 
 
 def test_a_missing_channel_is_named(study, config, tmp_path):
