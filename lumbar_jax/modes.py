@@ -12,6 +12,7 @@ from lumbar_jax import (
   distributed,
   finishing,
   held_out,
+  progress,
   remarks,
   stages,
 )
@@ -221,7 +222,10 @@ def doctor(options: Options) -> None:
 
   config = options.config or load_run(_workdir(options)).config
   config_lib.validate(config)
-  found = doctor_lib.examine(config.data, options.workdir, seed=config.seed)
+  with progress.shown("checking studies") as show:
+    found = doctor_lib.examine(
+      config.data, options.workdir, show, seed=config.seed
+    )
   logging.info("\n%s", doctor_lib.format_report(found))
   if not found.ok:
     raise InputError(

@@ -9,7 +9,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from absl import logging
 
@@ -224,6 +224,24 @@ class Progress:
     else:
       self._display.remove_task(self._task)
     self._task = None
+
+
+@contextlib.contextmanager
+def shown(title: str) -> Iterator[Callable[..., None]]:
+  """Yields a function (done, total, note="") that shows what it is told.
+
+  For work that counts its units itself; where it never calls, nothing is shown.
+  """
+  with contextlib.ExitStack() as stack:
+    made: list[Progress] = []
+
+    def show(done: int, total: int, note: str = "") -> None:
+      if not made:  # (the first unit is done by then)
+        one = Progress(title, total, start=done)
+        made.append(stack.enter_context(one))
+      made[0].update(done, note)
+
+    yield show
 
 
 def _new_bars():

@@ -103,6 +103,17 @@ def test_work_without_units_is_told_of_if_it_takes_long(monkeypatch, lines):
   assert len(lines) == said
 
 
+def test_work_that_counts_itself_is_shown(lines):
+  with progress.shown("checking studies") as show:
+    for done in (1, 2, 3):
+      show(done, 3, f"study {done}")
+  assert lines[-1].startswith("checking studies: done in")
+  lines.clear()
+  with progress.shown("checking studies"):
+    pass
+  assert lines == []
+
+
 def test_a_quiet_one_says_nothing(monkeypatch, lines):
   monkeypatch.setattr(progress, "LOG_EVERY_S", 0.0)
   with Progress("training", 2, quiet=True) as shown:

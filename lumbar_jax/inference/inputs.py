@@ -31,6 +31,7 @@ from lumbar_jax.data.studies import Study
 from lumbar_jax.errors import InputError
 from lumbar_jax.files import find_files
 from lumbar_jax.formats import names
+from lumbar_jax.progress import working
 
 _TABLES = (".tsv", ".csv", ".txt")
 _REMEDY = (
@@ -39,6 +40,7 @@ _REMEDY = (
 )
 
 
+@working("looking for studies")
 def find_inputs(
   path: str | Path,
   channels: Sequence[str],

@@ -41,10 +41,12 @@ from lumbar_jax.data.studies import Study
 from lumbar_jax.errors import InputError, did_you_mean
 from lumbar_jax.formats import names
 from lumbar_jax.formats.tables import read_table
+from lumbar_jax.progress import working
 
 SPLITS = ("train", "test")
 
 
+@working("looking for studies")
 def find(data_config, *, masks: bool = True) -> Found:
   """Lists the studies of `config.data.manifest`.
 

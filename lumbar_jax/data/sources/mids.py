@@ -33,6 +33,7 @@ from lumbar_jax.data.studies import Study
 from lumbar_jax.errors import InputError, did_you_mean
 from lumbar_jax.files import find_files, walk
 from lumbar_jax.formats import names
+from lumbar_jax.progress import working
 
 _MODALITIES = ("mim-mr", "mod-mr", ".")
 
@@ -50,6 +51,7 @@ class _Tree:
   used: set[Path] = dataclasses.field(default_factory=set)
 
 
+@working("looking for studies")
 def find(
   data_config,
   root: str | Path | None = None,

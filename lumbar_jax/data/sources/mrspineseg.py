@@ -25,6 +25,7 @@ from lumbar_jax.data.sources.mids import check_root
 from lumbar_jax.data.studies import Study
 from lumbar_jax.errors import InputError
 from lumbar_jax.files import find_files
+from lumbar_jax.progress import working
 
 TRAIN = "train"
 _IMAGE = re.compile(r"case_?(\d+)\.nii(\.gz)?", re.IGNORECASE)
@@ -33,6 +34,7 @@ _MASK = re.compile(r"mask_case_?(\d+)\.nii(\.gz)?", re.IGNORECASE)
 _Files = dict[int, Path]  # number of the case -> file
 
 
+@working("looking for studies")
 def find(data_config) -> Found:
   """Lists the studies of a downloaded data set.
 

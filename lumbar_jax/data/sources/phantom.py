@@ -1,13 +1,12 @@
 """The phantom: synthetic patients, written as a MIDS tree and read as one."""
 
-import contextlib
 import dataclasses
 from pathlib import Path
 
 from lumbar_jax.data.sources import mids
 from lumbar_jax.data.sources.found import INFO, Finding, Found
 from lumbar_jax.errors import InputError
-from lumbar_jax.progress import Progress
+from lumbar_jax.progress import shown
 
 
 def find(data_config, workdir: str | Path | None, *, make: bool) -> Found:
@@ -52,16 +51,7 @@ def _write(settings, root: Path) -> None:
   """Makes the phantom, or checks that it is the one that is there."""
   from lumbar_jax.data import phantom
 
-  with contextlib.ExitStack() as stack:
-    shown: list[Progress] = []
-
-    def show(done: int, total: int) -> None:
-      if not shown:  # whatever is there already is not made, and not shown
-        title = f"making the phantom in {root}, patients"
-        one = Progress(title, total, start=done)
-        shown.append(stack.enter_context(one))
-      shown[0].update(done)
-
+  with shown(f"making the phantom in {root}, patients") as show:
     phantom.write_dataset(
       root,
       preset=settings.preset,
