@@ -67,7 +67,7 @@ def _refuse_others(folder: Path, mode: str) -> None:
   path = folder / "config.json"
   if not path.is_file():
     return
-  kind = read_json(path).get("mode")
+  kind = read_json(path, ["data"]).get("mode")
   ensembles_too = ("evaluate", "report")
   if kind == "study" or (kind == "ensemble" and mode not in ensembles_too):
     stage = " --stage=evaluate or report" if kind == "study" else ""

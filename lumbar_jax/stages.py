@@ -18,6 +18,7 @@ from lumbar_jax.anatomy import Scheme
 from lumbar_jax.data.checks import check_all_masks, of_record
 from lumbar_jax.data.pipeline import PatchSource, Sources
 from lumbar_jax.data.prepare import PreparedStudy, prepare_studies
+from lumbar_jax.data.room import check_room
 from lumbar_jax.data.sources import find_studies
 from lumbar_jax.data.sources.found import WARNING, Found
 from lumbar_jax.data.splits import Splits
@@ -99,6 +100,9 @@ def material(run: Run) -> Material:
   labelled = [
     s for s in found.studies if s.mask is not None and s.patient in taking_part
   ]
+  distributed.on_main(
+    check_room, labelled, run.config.data, run.cache, run.folder
+  )
   if distributed.count() > 1:  # each makes some; then all find them made
     _prepare(run, distributed.share(labelled), found.mask_scheme)
     distributed.barrier("prepared")

@@ -155,7 +155,8 @@ def _share(root: Run, run: Run) -> None:
       path=run.folder,
     )
   studies = [
-    read_json(r.folder / "environment.json")["studies"] for r in (root, run)
+    read_json(r.folder / "environment.json", ["studies"])["studies"]
+    for r in (root, run)
   ]
   if studies[0] != studies[1]:
     raise InputError(

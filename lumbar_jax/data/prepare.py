@@ -229,14 +229,8 @@ def prepare_studies(
   )
   if not failed:
     return ready
-  if len(failed) == 1 and isinstance(failed[0][1], InputError):
-    error = failed[0][1]
-    raise InputError(
-      error.problem,
-      f"{error.remedy.rstrip('.')}; --mode=doctor lists the problems of all "
-      "studies",
-      path=error.path,
-    )
+  if len(failed) == 1:
+    raise _alone(*failed[0])
   for study, error in failed:
     logging.error("study %s: %s", printable(study.name), explain(error)[0])
   names = listed([printable(study.name) for study, _ in failed])
@@ -246,6 +240,16 @@ def prepare_studies(
     "mend them, or take them out of the data; --mode=doctor says more; what is "
     "prepared is kept",
   )
+
+
+def _alone(study: Study, error: BaseException) -> InputError:
+  """Returns the error of the only study that cannot be used."""
+  more = "--mode=doctor lists the problems of all studies"
+  if isinstance(error, InputError):
+    remedy = f"{error.remedy.rstrip('.')}; {more}"
+    return InputError(error.problem, remedy, path=error.path)
+  text = explain(error)[0]
+  return InputError(f"study {printable(study.name)}: {text}", more)
 
 
 def _in_threads(work, studies: Sequence[Study], progress):

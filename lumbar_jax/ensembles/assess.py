@@ -26,8 +26,16 @@ from lumbar_jax.evaluation.results import (
   save_counts,
 )
 from lumbar_jax.evaluation.statistics import bootstrap_options
-from lumbar_jax.files import atomic_path, digest, read_json, write_json
+from lumbar_jax.files import (
+  atomic_path,
+  digest,
+  read_arrays,
+  read_json,
+  write_json,
+)
 from lumbar_jax.progress import Progress
+
+_ANEW = "delete the folder it lies in: the evaluation is then made anew"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,7 +113,7 @@ def load_results(model: Model) -> Results:
   """
   folder = model.run.folder / "evaluation"
   path = folder / "model.json"
-  if not path.is_file() or not read_json(path)["complete"]:
+  if not path.is_file() or not _read_record(path)["complete"]:
     raise InputError(
       f"{model.title} is not evaluated to the end",
       "run --mode=study --stage=evaluate",
@@ -118,15 +126,19 @@ def load_label_maps(
   model: Model, studies: Sequence[Any], labelling: str
 ) -> dict[str, np.ndarray]:
   """Returns {study: [n H W] uint8}: the maps of this labelling at hand."""
-  record = read_json(model.run.folder / "evaluation" / "model.json")
+  record = _read_record(model.run.folder / "evaluation" / "model.json")
   if record["labelling"] != labelling:
     return {}
   paths = {s.name: label_map_path(model, s.name) for s in studies}
   return {
-    name: np.load(path)["labels"]
+    name: read_arrays(path, "labels", remedy=_ANEW)[0]
     for name, path in paths.items()
     if path.is_file()
   }
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+  return read_json(path, ("model", "labelling", "complete"), _ANEW)
 
 
 class _Record:
@@ -140,7 +152,7 @@ class _Record:
     self.results = Results(model.run.scheme)
     self._state = {"model": key, "labelling": labelling, "complete": False}
     if self._file.is_file():
-      old = read_json(self._file)
+      old = _read_record(self._file)
       same = labelling == old["labelling"]
       if old["model"] == key and (same or (old["complete"] and not labelling)):
         self._state = old

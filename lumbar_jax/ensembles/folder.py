@@ -124,7 +124,9 @@ def _division(run: Run):
 def _data(run: Run) -> dict[str, str]:
   """Returns the digests of what a run was trained on."""
   path = run.folder / "environment.json"
-  return read_json(path)["studies"] if path.is_file() else {}
+  if not path.is_file():
+    return {}
+  return read_json(path, ["studies"])["studies"]
 
 
 def _short(value: Any) -> str:
@@ -171,7 +173,7 @@ def create(
   }
   path = folder / ENSEMBLE_FILE
   if path.is_file():
-    _check_same(read_json(path), content, path)
+    _check_same(_read_record(path), content, path)
     return _with_free_fields(load_run(folder), config)
   _check_unused(folder)
   first = members[0].run
@@ -236,6 +238,17 @@ def raise_retrained(name: str, path: Path) -> None:
   )
 
 
+def _read_record(path: Path) -> dict[str, Any]:
+  """Returns the content of ensemble.json."""
+  fields = "name", "method", "weights", "left_out", "settings", "members"
+  return read_json(
+    path,
+    fields,
+    "restore the file from a copy, or delete the ensemble's folder and make it "
+    "again",
+  )
+
+
 def read(folder: Path) -> tuple[Ensemble, tuple[Member, ...], dict[str, Any]]:
   """Returns (ensemble, members, content of ensemble.json) of a folder.
 
@@ -243,7 +256,7 @@ def read(folder: Path) -> tuple[Ensemble, tuple[Member, ...], dict[str, Any]]:
     InputError: a member is not where the file says, or does not fit.
   """
   path = folder / ENSEMBLE_FILE
-  content = read_json(path)
+  content = _read_record(path)
   members = []
   for entry in content["members"]:
     place = Path(os.path.normpath(folder / entry["path"]))

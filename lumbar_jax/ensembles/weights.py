@@ -141,7 +141,7 @@ def _check_weights(
   path = model.run.folder / ENSEMBLE_FILE
   if model.ensemble is None or not path.is_file():
     return
-  content = read_json(path)
+  content = read_json(path, ["members"])
   for entry, member in zip(content["members"], model.members, strict=True):
     for fold in folds:
       if entry["weights"][fold] != weights.digest(member, fold):

@@ -98,6 +98,10 @@ class Job:
       files.append(folder / f"{stem}_probseg.nii.gz")
     if self.overwrite or not all(map(Path.is_file, files)):
       return False
+    damaged = [path for path in files if not outputs.is_whole(path)]
+    if damaged:
+      logging.warning("%s is damaged; the study is predicted again", damaged[0])
+      return False
     sidecar = _sidecar(outputs.sidecar_path(folder, stem))
     same = {**self.record, outputs.RUN_NAME: sidecar.get(outputs.RUN_NAME)}
     if any(sidecar.get(name) != value for name, value in same.items()):

@@ -10,6 +10,8 @@
 A BIDS derivative. The mask is written last: where it is, all else is.
 """
 
+import gzip
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -65,6 +67,17 @@ def mask_path(folder: Path, stem: str) -> Path:
 def sidecar_path(folder: Path, stem: str) -> Path:
   """Returns the file that says how a study's mask was made."""
   return folder / f"{stem}_dseg.json"
+
+
+def is_whole(path: Path) -> bool:
+  """Whether a .nii.gz that we wrote is all there: gzip compares checksums."""
+  try:
+    with gzip.open(path) as file:
+      while file.read(1 << 22):
+        pass
+  except (EOFError, zlib.error, gzip.BadGzipFile):
+    return False
+  return True
 
 
 @stage("write")

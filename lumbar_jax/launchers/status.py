@@ -57,9 +57,8 @@ def read_status(workdir: Path) -> list[Entry]:
       "give --launcher=slurm or local first",
       path=workdir,
     )
-  return [
-    _entry(workdir, name, job) for name, job in sorted(read_json(path).items())
-  ]
+  jobs = read_json(path, (), "restore it from a copy; no result is lost")
+  return [_entry(workdir, name, job) for name, job in sorted(jobs.items())]
 
 
 def _entry(workdir: Path, name: str, job: dict[str, Any]) -> Entry:
@@ -67,7 +66,7 @@ def _entry(workdir: Path, name: str, job: dict[str, Any]) -> Entry:
   epochs = min(len(read_metrics(folder)), num_epochs)
   log = (workdir / FOLDER / "logs" / f"{job['id']}_0_log.err").absolute()
   record = record_path(workdir / FOLDER / "records", name)
-  said = read_json(record) if record.is_file() else None
+  said = read_json(record, ("time", "code")) if record.is_file() else None
   if said is not None and said["time"] < job["time"]:
     said = None  # of an earlier submission
   if said is not None and said["code"] == 0:

@@ -166,7 +166,7 @@ def _submit_slurm(executor, folder, before, named, parallel) -> list[str]:
 
 def _record(folder: Path, launcher: str, jobs: Sequence[Job], ids) -> None:
   path = folder / JOBS_FILE
-  known = read_json(path) if path.is_file() else {}
+  known = read_json(path, ()) if path.is_file() else {}
   for job, job_id in zip(jobs, ids, strict=True):
     known[job.name] = {
       "launcher": launcher,

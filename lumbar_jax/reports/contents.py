@@ -141,7 +141,7 @@ class _Reader:
 def _read_environment(path: Path) -> dict[str, Any]:
   """Reads environment.json; what it lacks is empty."""
   blank = {"versions": {}, "devices": [], "python": "unknown", "studies": {}}
-  return blank | dict(read_json(path))
+  return blank | read_json(path, ())
 
 
 def select(rows: Rows, **wanted: str) -> Rows:

@@ -38,7 +38,7 @@ def view(
   path = run.folder / ENSEMBLE_FILE
   if not path.is_file():
     return None
-  content = read_json(path)
+  content = read_json(path, ["members"])
   weights = content.get("weights") or [None] * len(content["members"])
   lines = []
   for entry, weight in zip(content["members"], weights, strict=True):

@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from lumbar_jax.errors import InputError
 from lumbar_jax.files import write_text
 
 
@@ -73,11 +74,25 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
   """Returns the lines of a fold's `metrics.jsonl`, [] if there is none.
 
   What was absent is NaN again.
+
+  Raises:
+    InputError: a damaged file.
   """
   path = Path(folder) / "metrics.jsonl"
   if not path.is_file():
     return []
-  lines = [json.loads(line) for line in path.read_text().splitlines() if line]
+  try:
+    text = path.read_bytes().decode()
+    lines = [json.loads(line) for line in text.splitlines() if line]
+    if not all(isinstance(x, dict) and "epoch" in x for x in lines):
+      raise ValueError("a line without an epoch")
+  except (ValueError, RecursionError) as error:
+    raise InputError(
+      f"the file is damaged ({error})",
+      "restore it from a copy; without one, delete it: the curves of the "
+      "report begin anew then, and no result changes",
+      path=path,
+    ) from None
   return [
     {k: math.nan if v is None else v for k, v in line.items()} for line in lines
   ]

@@ -472,3 +472,16 @@ def test_a_schemes_name_does_not_change_the_entry(study, config, tmp_path):
   again = prepare_study(study, config, renamed, tmp_path / "c")
   assert first.info["digest"] == again.info["digest"]
   assert len(list((tmp_path / "c").glob("sub-1*"))) == 1
+
+
+def test_one_study_that_cannot_be_read_is_told_whole(
+  config, tmp_path, monkeypatch
+):
+  studies = bad_studies(tmp_path / "data")[4:]
+
+  def denied(path):
+    raise OSError(errno.EACCES, "Permission denied", path)
+
+  monkeypatch.setattr(prepare_lib, "file_digest", denied)
+  with pytest.raises(InputError, match=r"study sub-4_ses-1: .*permission den"):
+    prepare_studies(studies, config, MIDAS12, None, tmp_path / "c")

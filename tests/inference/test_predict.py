@@ -417,6 +417,11 @@ def test_a_damaged_sidecar_is_named_and_the_study_done_again(
   assert "predicted again" in caplog.text
   assert "a_dseg.json" in caplog.text
   assert again() == "skipped"
+  mask = tmp_path / "out" / "a_dseg.nii.gz"
+  mask.write_bytes(mask.read_bytes()[: -1 - len(content)])
+  assert again() == "done"
+  assert "a_dseg.nii.gz is damaged" in caplog.text
+  assert again() == "skipped"
   (tmp_path / "out" / "dataset_description.json").write_bytes(content)
   with pytest.raises(InputError, match=r"dataset_description\.json"):
     again()

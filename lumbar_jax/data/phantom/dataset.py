@@ -96,7 +96,7 @@ def _is_written(root: Path, settings: dict[str, Any]) -> bool:
   for name in (_SETTINGS, f"{_SETTINGS}.partial"):
     if name not in names:
       continue
-    found = read_json(root / name)
+    found = read_json(root / name, (), "remove the folder: it is made anew")
     if found == settings:
       return name == _SETTINGS
     differs = [k for k in settings if found.get(k) != settings[k]]
