@@ -154,6 +154,20 @@ def _check_each(flat: dict[str, Any], field: str, allowed: tuple) -> None:
     _Rule(field, allowed=allowed).check({field: value})
 
 
+def _check_columns(data: ml_collections.ConfigDict) -> None:
+  """Checks what the manifest's columns are said to be called."""
+  from lumbar_jax.data.sources import manifest_columns
+
+  manifest_columns.parse(data.columns)
+  if data.columns and data.source != "manifest":
+    raise InputError(
+      f"config.data.columns is {tuple(data.columns)!r}, but config.data.source "
+      f"is {data.source!r}",
+      "only a manifest has columns of one's own names: give "
+      "--config.data.source=manifest",
+    )
+
+
 def check(config: ml_collections.ConfigDict) -> None:
   """Checks values that the types cannot; what `config.validate` does.
 
@@ -174,6 +188,7 @@ def check(config: ml_collections.ConfigDict) -> None:
       f"config.data.channels is {tuple(data.channels)!r}",
       "give one or two different channels, the reference grid first",
     )
+  _check_columns(data)
   if data.spacing_mm and data.image_size:
     raise InputError(
       f"config.data.image_size is {data.image_size} and "

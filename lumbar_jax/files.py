@@ -199,6 +199,7 @@ def naming(
 def walk(
   folder: str | os.PathLike,
   on_error: Callable[[OSError], None] | None = None,
+  on_folder: Callable[[Path], None] | None = None,
 ) -> Iterator[Path]:
   """Yields the files below a folder, by name, folder by folder.
 
@@ -209,11 +210,18 @@ def walk(
   Args:
     folder: where to look.
     on_error: called with the error of a folder that cannot be read.
+    on_folder: called with each folder below it.
   """
-  yield from _walk(Path(folder), (), on_error or (lambda error: None))
+
+  def ignore(_) -> None:
+    pass
+
+  yield from _walk(Path(folder), (), on_error or ignore, on_folder or ignore)
 
 
-def _walk(folder: Path, above: tuple[str, ...], on_error) -> Iterator[Path]:
+def _walk(
+  folder: Path, above: tuple[str, ...], on_error, on_folder
+) -> Iterator[Path]:
   real = os.path.realpath(folder)
   if real in above:
     return
@@ -230,7 +238,8 @@ def _walk(folder: Path, above: tuple[str, ...], on_error) -> Iterator[Path]:
     elif not entry.name.startswith("."):
       folders.append(folder / entry.name)
   for path in folders:
-    yield from _walk(path, (*above, real), on_error)
+    on_folder(path)
+    yield from _walk(path, (*above, real), on_error, on_folder)
 
 
 def _is_folder(entry: os.DirEntry) -> bool:

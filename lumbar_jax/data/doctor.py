@@ -25,7 +25,7 @@ from lumbar_jax.data.sources.found import (
 from lumbar_jax.data.splits import Splits, make_splits
 from lumbar_jax.data.splits_file import load_or_make_splits, read_splits
 from lumbar_jax.data.studies import Study
-from lumbar_jax.errors import InputError, listed
+from lumbar_jax.errors import InputError
 
 _SEVERITIES = (ERROR, WARNING, INFO)
 
@@ -89,7 +89,6 @@ def examine(
     masks = [row.label_counts for row in rows if row.labels is not None]
     explained = found.mask_scheme is not None
     findings += check_all_masks(masks, scheme, table, explained=explained)
-  findings += _check_masks(found.studies)
   splits, problems = _check_splits(found.studies, data_config, workdir, seed)
   findings += problems
   findings += _check_registrations(data_config, workdir)
@@ -166,15 +165,6 @@ def _check_studies(
       if progress is not None:
         progress(len(rows), len(studies), row.name)
   return tuple(rows)
-
-
-def _check_masks(studies: Sequence[Study]) -> list[Finding]:
-  names = [study.name for study in studies if study.mask is None]
-  if not names:
-    return []
-  problem = f"{len(names)} studies have no mask: {listed(names)}"
-  remedy = "they take no part in training and evaluation"
-  return [Finding(INFO, problem, remedy)]
 
 
 def _check_splits(

@@ -4,7 +4,7 @@
     ROOT with sub-*/...     a MIDS or BIDS tree
     .../sub-X[/ses-Y...]    the studies of a patient or session of such a tree
     FOLDER of NIfTI files   a study each, or a study each pair *_T2w, *_T1w
-    table.tsv, .csv, .txt   a manifest
+    table.tsv, table.csv    a manifest
 
 Masks are left aside: prediction never needs truth. Every other image that lies
 there and is not predicted is said, with the reason (`sources.left_out`).
@@ -33,7 +33,7 @@ from lumbar_jax.files import find_files
 from lumbar_jax.formats import names
 from lumbar_jax.progress import working
 
-_TABLES = (".tsv", ".csv", ".txt")
+_TABLES = (".tsv", ".csv")
 _REMEDY = (
   "give a NIfTI file (.nii, .nii.gz), a folder of them, a MIDS or BIDS tree, "
   "or a manifest (.tsv, .csv); convert DICOM first, for example with dcm2niix"
@@ -113,7 +113,8 @@ def require_channels(study: Study, channels: Sequence[str]) -> None:
 def split_suffix(path: Path) -> tuple[str, str]:
   """Returns ("sub-X_acq-sag", "T2w") of a name; the suffix may be ""."""
   stem = names.stem_of(path)
-  found = re.fullmatch(rf"(.+)_({'|'.join(CHANNELS)})", stem, re.IGNORECASE)
+  flags = re.IGNORECASE | re.DOTALL
+  found = re.fullmatch(rf"(.+)_({'|'.join(CHANNELS)})", stem, flags)
   if not found:
     return stem, ""
   written = {channel.lower(): channel for channel in CHANNELS}
@@ -126,7 +127,7 @@ def _images(folder: Path) -> list[Path]:
     path
     for path in sorted(folder.iterdir())
     if names.is_image(path)
-    and not path.is_dir()
+    and (path.is_file() or not path.exists())  # or a link to nothing
     and not names.is_hidden(path.name)
     and not names.looks_like_mask(path)
   ]
@@ -244,8 +245,8 @@ def _plain(folder: Path, channels: tuple[str, ...]) -> Found:
   findings: list[Finding] = []
   said = set()
   for path in _images(folder):
-    stem, suffix = split_suffix(path)
-    stem = names.safe_name(stem)
+    written, suffix = split_suffix(path)
+    stem = names.safe_name(written)
     suffix = suffix or (channels[0] if len(channels) == 1 else "")
     if suffix and suffix not in channels:
       continue
@@ -262,6 +263,10 @@ def _plain(folder: Path, channels: tuple[str, ...]) -> Found:
         remedy = "keep one of them, or rename it"
         error = Finding(ERROR, problem, remedy, path, stem)
     findings += [error] if error is not None else []
+    if stem != written:
+      problem = "its name has characters that not every system takes: "
+      problem += f"its results are called {stem}"
+      findings.append(Finding(WARNING, problem, "rename it", path, stem))
   findings += _unused(folder, channels, said)
   studies = tuple(Study(stem, "", files) for stem, files in images.items())
   return Found(studies, None, folder, tuple(findings))

@@ -16,7 +16,13 @@ from pathlib import Path
 from absl import logging
 
 from lumbar_jax.config import SOURCES
-from lumbar_jax.data.sources import manifest, mids, mrspineseg, phantom
+from lumbar_jax.data.sources import (
+  alike,
+  manifest,
+  mids,
+  mrspineseg,
+  phantom,
+)
 from lumbar_jax.data.sources.found import ERROR, Finding, Found
 from lumbar_jax.errors import InputError
 
@@ -53,7 +59,10 @@ def scan(
       f"allowed: {', '.join(map(repr, SOURCES))}",
     )
   studies = tuple(sorted(found.studies, key=lambda study: study.name))
-  return dataclasses.replace(found, studies=studies)
+  further = (*alike.check(studies), *alike.without_mask(studies))
+  return dataclasses.replace(
+    found, studies=studies, findings=(*found.findings, *further)
+  )
 
 
 def find_studies(data_config, workdir: str | Path | None = None) -> Found:

@@ -36,6 +36,12 @@ class Reason:
 _HIDDEN = Reason(
   INFO, "hidden, as macOS and others keep them", "nothing has to be done"
 )
+_FOLDER = Reason(
+  WARNING, "a folder, called like an image", "give its files by their names"
+)
+_NO_FILE = Reason(
+  WARNING, "a pipe or device, no file", "write its content to a file"
+)
 MASKS = Reason(
   INFO,
   "masks by their names",
@@ -70,19 +76,25 @@ def report(
     findings.append(Finding(ERROR, problem, remedy, path, path.name))
 
   groups: dict[Reason, list[str]] = {}
-  files = walk(folder, unreadable)
-  for path in itertools.islice(files, MOST_FILES):
-    reason = None if path in used else _reason(path, used, why)
+
+  def leave_out(path: Path, reason: Reason | None) -> None:
     if reason is not None:
       name = printable(path.relative_to(folder))
       groups.setdefault(reason, []).append(name)
+
+  def called_like_image(path: Path) -> None:
+    leave_out(path, _FOLDER if names.is_nifti(path) else None)
+
+  files = walk(folder, unreadable, called_like_image)
+  for path in itertools.islice(files, MOST_FILES):
+    leave_out(path, None if path in used else _reason(path, why))
   if next(files, None) is not None:
     problem = f"more than {MOST_FILES} files: the others were not looked at"
     findings.append(Finding(INFO, problem, "give a narrower folder", folder))
   return [*findings, *_findings(folder, groups.items())]
 
 
-def _reason(path: Path, used: Collection[Path], why) -> Reason | None:
+def _reason(path: Path, why) -> Reason | None:
   """Returns why an image is left out; None for what is no image."""
   image = names.is_image(path)
   if names.is_hidden(path.name):
@@ -91,6 +103,8 @@ def _reason(path: Path, used: Collection[Path], why) -> Reason | None:
     return None  # its .img is looked at
   if not image:
     return _no_nifti(path)
+  if path.exists() and not path.is_file():
+    return _NO_FILE
   return why(path)
 
 

@@ -73,6 +73,8 @@ def find(data_config, *, masks: bool = True) -> Found:
   columns = manifest_columns.parse(data_config.columns)
   studies = _studies(path, root, columns, masks, findings)
   findings += manifest_rows.check(studies, path, training=masks)
+  twins = manifest_rows.repeated(studies)  # which is meant cannot be known
+  studies = {n: study for n, study in studies.items() if n not in twins}
   scheme = None
   if any(study.mask for study in studies.values()):
     scheme = read_mask_scheme(path.parent / "dseg.tsv", findings)

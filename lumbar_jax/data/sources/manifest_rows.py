@@ -1,7 +1,7 @@
 """What is wrong between the rows of a manifest."""
 
+import collections
 import os
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -28,13 +28,18 @@ def check(
     *_twins(studies),
     *_in_two_places(studies),
     *_same_files(studies, ERROR if training else WARNING),
-    *_alike(studies),
     *_masks_as_images(studies),
   ]
   return [Finding(*finding, path) for finding in findings]
 
 
 _Said = Iterator[tuple[str, str, str]]  # severity, problem, remedy
+
+
+def repeated(studies: _Rows) -> set[int]:
+  """Returns the rows whose study stands in another row too."""
+  counts = collections.Counter(study.name for study in studies.values())
+  return {n for n, study in studies.items() if counts[study.name] > 1}
 
 
 def _twins(studies: _Rows) -> _Said:
@@ -100,21 +105,6 @@ def _same_files(studies: _Rows, severity: str) -> _Said:
           "tested"
         )
         yield severity, problem, "correct one of the rows, or take it away"
-
-
-def _alike(studies: _Rows) -> _Said:
-  groups: dict[str, set[str]] = {}
-  for study in studies.values():
-    core = re.sub(r"(?<!\d)0+(?=\d)", "", study.patient.casefold())
-    core = re.sub(r"^sub-", "", core)
-    groups.setdefault(core, set()).add(study.patient)
-  alike = [" and ".join(sorted(g)) for g in groups.values() if len(g) > 1]
-  if alike:
-    problem = f"patients look alike: {listed(alike)}"
-    remedy = (
-      "write one patient always alike, or it may be trained and tested on"
-    )
-    yield WARNING, problem, remedy
 
 
 def _masks_as_images(studies: _Rows) -> _Said:

@@ -56,7 +56,7 @@ def parse(path: Path) -> ImageFile | None:
   """
   if not path.name.startswith("sub-") or not names.is_image(path):
     return None
-  if path.is_dir():
+  if path.exists() and not path.is_file():  # a folder, a pipe
     return None
   *parts, suffix = names.stem_of(path).split("_")
   entities = dict(part.split("-", 1) for part in parts if "-" in part)

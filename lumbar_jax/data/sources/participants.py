@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from lumbar_jax import config
+from lumbar_jax.data.sources.alike import core
 from lumbar_jax.data.sources.found import (
   WARNING,
   Finding,
@@ -98,16 +99,10 @@ def _check_columns(table: Table, wanted: Sequence[str]) -> list[Finding]:
   return findings
 
 
-def _core(identifier: str) -> str:
-  """Returns an identifier without what spreadsheets take away or add."""
-  name = identifier.casefold().removesuffix(".0")
-  return re.sub(r"(?<!\d)0+(?=\d)", "", name)
-
-
 def _by_core(identifiers: Collection[str]) -> dict[str, list[str]]:
   groups: dict[str, list[str]] = {}
   for identifier in identifiers:
-    groups.setdefault(_core(identifier), []).append(identifier)
+    groups.setdefault(core(identifier), []).append(identifier)
   return groups
 
 
@@ -120,7 +115,7 @@ def _match(
   rows_of, patients_of = _by_core(rows), _by_core(patients)
   taken = {}
   for row in sorted(alone):
-    owners = patients_of.get(_core(row), [])
+    owners = patients_of.get(core(row), [])
     if len(owners) == 1 and owners[0] in without and _only(row, rows_of):
       taken[row] = owners[0]
       matched[owners[0]] = rows[row]
@@ -136,7 +131,7 @@ def _match(
 
 
 def _only(row: str, rows_of: Mapping[str, list[str]]) -> bool:
-  return rows_of[_core(row)] == [row]
+  return rows_of[core(row)] == [row]
 
 
 def _say(
