@@ -138,6 +138,23 @@ def test_no_loss_at_all_is_refused():
     config_lib.validate(config)
 
 
+@pytest.mark.parametrize(
+  ("columns", "message"),
+  [
+    (("patient",), r"columns has 'patient'.*pairs of our name"),
+    (("patient=",), "columns has 'patient='"),
+    (("t2w=sag",), r"names 't2w'.*did you mean T2w"),
+    (("patient=ID", "patient=NAME"), "names 'patient' twice"),
+    (("patient=ID",), "source is 'mids'"),
+  ],
+)
+def test_columns_of_a_manifest_are_checked_at_once(columns, message):
+  config = config_lib.default()
+  config.data.columns = columns
+  with pytest.raises(InputError, match=message):
+    config_lib.validate(config)
+
+
 def test_a_flag_with_commas_gives_several_values(monkeypatch):
   config = config_lib.default()
   name = str(Path(__file__).parents[1] / "configs" / "study.py")
@@ -150,6 +167,7 @@ def test_a_flag_with_commas_gives_several_values(monkeypatch):
     "--config.data.channels=T2w",
     "--config.study.ensembles=E4,MINE=U1+UMD",
     "--config.benchmark.networks=U-Net,DeepLabv3+,U1",
+    "--config.data.columns=patient=ID,T2w=sag image",
   ]
   given = [config_lib.quote_lists(argument) for argument in given]
   monkeypatch.setattr(sys, "argv", given)  # it looks for its fields there
@@ -162,6 +180,7 @@ def test_a_flag_with_commas_gives_several_values(monkeypatch):
   assert config.data.channels == ("T2w",)
   assert config.study.ensembles == ("E4", "MINE=U1+UMD")
   assert config.benchmark.networks == ("U-Net", "DeepLabv3+", "U1")
+  assert config.data.columns == ("patient=ID", "T2w=sag image")
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import os
 import zipfile
 
-from corpus.entry import Family, flagged, read, read_or, refused, told
+from corpus.entry import Family, flagged, read, read_or, refused
 
 MANIFESTS = Family("manifest")
 add = MANIFESTS.add
@@ -370,7 +370,11 @@ def _case_twins(w):
 
 
 add(
-  "id_case", "two patients equal up to case: p2 and P2", _case_twins, told("P2")
+  "id_case",
+  "two patients equal up to case: p2 and P2",
+  _case_twins,
+  flagged("P2"),
+  predict=refused("P2"),
 )
 add(
   "path_wrong",

@@ -238,7 +238,8 @@ add(
   "case_twin",
   "two patients equal up to case: sub-p2 and sub-P2",
   _case_twin,
-  told("sub-P2"),
+  flagged("sub-P2"),
+  predict=refused("sub-P2"),
 )
 add(
   "mask_folder",

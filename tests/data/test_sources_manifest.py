@@ -183,3 +183,78 @@ def test_spreadsheet_instead_of_text(tmp_path):
   (tmp_path / "studies.tsv").write_bytes(b"\xd0\xcf\x11\xe0\xff")
   with pytest.raises(InputError, match=r"not a text table.*UTF-8"):
     find_studies(settings)
+
+
+def _said(settings):
+  return "\n".join(f"{f.severity}: {f}" for f in scan(settings).findings)
+
+
+def test_columns_may_have_other_names(tmp_path):
+  settings = _write(
+    tmp_path,
+    ("P1", "t2.nii", "m.nii", "F"),
+    header=("ID", "sag image", "seg", "patient"),
+    settings={"columns": ("patient=id", "T2w=sag image", "mask=seg")},
+  )
+  (study,) = find_studies(settings).studies
+  assert (study.patient, study.images["T2w"].name) == ("P1", "t2.nii")
+  assert study.mask == tmp_path / "m.nii"
+  settings.columns = ("patient=ID", "T2w=sagimage")
+  with pytest.raises(InputError, match=r"'sagimage' for T2w.*mean sag image"):
+    find_studies(settings)
+
+
+def test_one_file_of_two_patients_is_a_leak(tmp_path):
+  (tmp_path / "link.nii").symlink_to(tmp_path / "t2.nii")
+  rows = (("P1", "t2.nii"), ("P2", "link.nii"))
+  settings = _write(tmp_path, *rows, header=("patient", "T2w"))
+  with pytest.raises(InputError, match="row 3: T2w is the same file as T2w of"):
+    find_studies(settings)
+  rows = (_row(), _row(session="b"))
+  assert "warning" in _said(_write(tmp_path, *rows))
+  assert "mask is the same file as mask" in _said(_write(tmp_path, *rows))
+  rows = (_row(T1w="t2.nii"),)
+  assert "error" in _said(_write(tmp_path, *rows))
+
+
+def test_patients_called_alike_are_named(tmp_path):
+  rows = (_row(patient="1"), _row(patient="001", session="b"))
+  said = _said(_write(tmp_path, *rows))
+  assert "called alike: 001 and 1" in said
+
+
+@pytest.mark.parametrize(
+  "cell",
+  ["deep\\x.NII.GZ", "deep/x.NII.GZ ", "./deep//x.NII.GZ", "~/deep/x.NII.GZ"],
+)
+def test_paths_as_people_write_them(tmp_path, cell, monkeypatch):
+  monkeypatch.setenv("HOME", str(tmp_path))
+  (tmp_path / "deep").mkdir()
+  (tmp_path / "deep" / "x.NII.GZ").touch()
+  settings = _write(tmp_path, ("P1", cell), header=("patient", "T2w"))
+  (study,) = find_studies(settings).studies
+  assert study.images["T2w"].resolve() == tmp_path / "deep" / "x.NII.GZ"
+
+
+def test_cells_that_name_no_volume(tmp_path):
+  (tmp_path / "gone.nii").symlink_to(".git/annex/objects/x")
+  (tmp_path / "scan.dcm").touch()
+  (tmp_path / "folder").mkdir()
+  cells = ("gone.nii", "scan.dcm", "folder", "T2.nii")
+  rows = [(f"P{n}", cell) for n, cell in enumerate(cells)]
+  said = _said(_write(tmp_path, *rows, header=("patient", "T2w")))
+  for part in (
+    "row 2: T2w is 'gone.nii', and its content is not here",
+    "row 3: T2w is 'scan.dcm', no NIfTI (DICOM)",
+    "row 4: T2w is 'folder', a folder",
+    "did you mean t2.nii?",
+  ):
+    assert part in said
+
+
+def test_files_in_no_row_are_named(tmp_path):
+  (tmp_path / "P9_seg.nii").touch()
+  said = _said(_write(tmp_path, ("P1", "t2.nii"), header=("patient", "T2w")))
+  assert "info" in said
+  assert "left out 2 files (in no row of the manifest): m.nii, t1.nii" in said
+  assert "(masks by their names): P9_seg.nii" in said
