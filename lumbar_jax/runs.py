@@ -24,7 +24,7 @@ from lumbar_jax import anatomy
 from lumbar_jax import config as config_lib
 from lumbar_jax.anatomy import Scheme
 from lumbar_jax.errors import InputError
-from lumbar_jax.files import read_json, write_json
+from lumbar_jax.files import RESTORE, read_json, write_json
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain")
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
@@ -105,14 +105,21 @@ def _from_plain(values: Mapping[str, Any], path: Path):
 
   def fill(node, recorded, prefix):
     for name, value in recorded.items():
-      if isinstance(value, dict) and name != "remap":
-        fill(node[name], value, f"{prefix}{name}.")
-      elif name not in node:
+      if name not in node:
         raise InputError(
           f"field {prefix}{name!r} is unknown to this version",
           "use the version of lumbar_jax that wrote this folder",
           path=path,
         )
+      known = isinstance(node[name], ml_collections.ConfigDict)
+      if known and name != "remap":
+        if not isinstance(value, dict):
+          raise InputError(
+            f"the file is damaged ({prefix}{name} is {value!r})",
+            RESTORE,
+            path=path,
+          )
+        fill(node[name], value, f"{prefix}{name}.")
       else:
         node[name] = tuple(value) if isinstance(value, list) else value
 

@@ -13,6 +13,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from lumbar_jax.errors import InputError
+from lumbar_jax.space import check_free
 from lumbar_jax.training import checksums
 from lumbar_jax.training.checkpoint_folder import (
   damaged,
@@ -81,6 +82,23 @@ class Checkpoints:
         f"{manager.latest_step()}",
         path=manager.directory,
       ) from error
+
+  def check_room(self, state: Any) -> None:
+    """Checks, before hours of work, that what they end in can be saved.
+
+    Args:
+      state: arrays, or their shapes and types.
+
+    Raises:
+      InputError: less is free than the next checkpoints take.
+    """
+    size = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state))
+    check_free(
+      self.folder,
+      1.3 * size,  # the state, and the best weights without the optimizer's
+      "the next checkpoint",
+      "give another --workdir",
+    )
 
   def drop_best_from(self, epoch: int) -> None:
     """Deletes a best checkpoint of an epoch that will be run again."""

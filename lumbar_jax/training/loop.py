@@ -134,6 +134,8 @@ class FoldTrainer:
       InputError: a loss that is not finite, or a disk that is full.
     """
     num_epochs = self._config.training.num_epochs
+    if not self.done:
+      self._checkpoints.check_room(self.state)
     writer = MetricWriter(
       self._folder,
       first_epoch=self.position.epoch,

@@ -1,14 +1,17 @@
 """A damaged checkpoint is never loaded, and never taken for none at all."""
 
+import contextlib
 import json
 import random
 import shutil
+from types import SimpleNamespace
 
 import jax
 import numpy as np
 import pytest
 from absl import logging as absl_logging
 
+from lumbar_jax import space
 from lumbar_jax.errors import InputError
 from lumbar_jax.training import checkpoint_folder
 from lumbar_jax.training.checkpoints import (
@@ -161,6 +164,19 @@ def test_a_damaged_latest_is_not_begun_anew(fold):
   shutil.rmtree(folder / "3")
   with pytest.raises(InputError, match="not there, but epoch 2 was run"):
     Checkpoints(fold / "checkpoints").restore_latest(shapes(TREE))
+
+
+def test_a_state_that_finds_no_room_is_told_before_the_work(fold, monkeypatch):
+  checkpoints = Checkpoints(fold / "checkpoints")
+  size = sum(leaf.nbytes for leaf in jax.tree.leaves(TREE))
+  for free, fits in ((2 * size, True), (size, False)):
+    usage = SimpleNamespace(total=10**9, free=free)
+    monkeypatch.setattr(space.shutil, "disk_usage", lambda _, u=usage: u)
+    words = contextlib.nullcontext()
+    if not fits:
+      words = pytest.raises(InputError, match="the next checkpoint needs about")
+    with words:
+      checkpoints.check_room(shapes(TREE))
 
 
 def test_a_best_epoch_that_is_gone_is_not_called_untrained(fold):
