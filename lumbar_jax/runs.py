@@ -2,7 +2,7 @@
 
 config.json  dseg.tsv  splits.json  environment.json  thresholds.json
 fold_0..N/{checkpoints/, metrics.jsonl, thresholds.json}
-evaluation/{per_class.csv, per_study.csv, surface.csv}
+evaluation/{per_class.csv, per_study.csv, confusion.csv, surface.csv}
 predictions/  report.html
 """
 

@@ -154,6 +154,22 @@ def test_dseg_tsv_round_trip(tmp_path, scheme):
   assert path.read_text().splitlines()[0] == "index\tname\tcolor"
 
 
+def test_names_of_any_text_go_through_a_dseg_tsv(tmp_path):
+  names = ("Back", "=1+1", 'a"b', '"q"', "-L5", "'=1", "<script>", "a,b;c")
+  scheme = anatomy.scheme_from_names("own", names, ["#102030"] * len(names))
+  path = tmp_path / "own" / "dseg.tsv"
+  anatomy.write_dseg_tsv(path, scheme)
+  assert anatomy.read_dseg_tsv(path, recorded=True).names == names
+  cells = [line.split("\t")[1] for line in path.read_text().splitlines()]
+  assert not any(cell.startswith(tuple("=+-@")) for cell in cells)
+
+
+def test_names_are_one_line(tmp_path):
+  path = tmp_path / "dseg.tsv"
+  path.write_text('index\tname\n0\tBack\n1\t"a\tb\nc"\n')
+  assert anatomy.read_dseg_tsv(path).names == ("Back", "a b c")
+
+
 def test_a_foreign_dseg_tsv(tmp_path):
   """Numbers with gaps, in any order, other columns, no colours."""
   path = tmp_path / "manual" / "dseg.tsv"

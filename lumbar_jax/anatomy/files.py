@@ -1,9 +1,12 @@
 """Schemes as files: a BIDS `dseg.tsv`, or one of ours by its name."""
 
+import csv
+import io
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from lumbar_jax import escaping
 from lumbar_jax.anatomy.scheme import IGNORE_NAME, Scheme, Structure
 from lumbar_jax.anatomy.schemes import MIDAS12, SCHEMES
 from lumbar_jax.errors import InputError, did_you_mean
@@ -103,7 +106,7 @@ def _name(cell: str) -> str:
     raise InputError(
       "it has no name", "name every structure, or take the row away"
     )
-  return cell
+  return escaping.one_line(escaping.uncell(cell))
 
 
 def _color(cell: str) -> str:
@@ -160,10 +163,12 @@ def _check_names(entries: Sequence[tuple[int, str, str]], path: Path) -> None:
 
 def write_dseg_tsv(path: str | Path, scheme: Scheme) -> None:
   """Writes a scheme as a BIDS `dseg.tsv`."""
-  rows = ["index\tname\tcolor"]
+  text = io.StringIO()
+  writer = csv.writer(text, delimiter="\t", lineterminator="\n")
+  writer.writerow(("index", "name", "color"))
   for number, structure in zip(scheme.indices, scheme.structures, strict=True):
-    rows.append(f"{number}\t{structure.name}\t{structure.color}")
-  write_text(path, "\n".join(rows) + "\n")
+    writer.writerow((number, escaping.cell(structure.name), structure.color))
+  write_text(path, text.getvalue())
 
 
 def load_scheme(name_or_path: str) -> Scheme:

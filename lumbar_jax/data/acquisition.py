@@ -117,7 +117,7 @@ def _words(values: Sequence[str]) -> str:
   counts = Counter(values).most_common()
   shown = ", ".join(f"{word} {n}" for word, n in counts[:_WORDS_SHOWN])
   more = len(counts) - _WORDS_SHOWN
-  return shown + (f", {more} others" if more > 0 else "")
+  return shown + (f", {more} more" if more > 0 else "")
 
 
 def sagittal(grid: Any) -> tuple[tuple[int, ...], tuple[float, ...]]:

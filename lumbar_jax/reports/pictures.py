@@ -2,10 +2,13 @@
 
 import base64
 import dataclasses
+import struct
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from absl import logging
 from matplotlib.figure import Figure
 
 from lumbar_jax.evaluation.results import AVERAGED, MEAN
@@ -155,13 +158,24 @@ def unlabelled(run: Run, facts: Facts) -> dict[str, Any]:
   digests = facts.environment.get("studies", {})
   scored = [digests[name] for name in facts.studies if name in digests]
   paths = overlays_of_others(run, scored)  # the slices show those already
-  left_out = [p.relative_to(run.folder).as_posix() for p in paths]
-  shown = [_overlay(path) for path in paths[:NUM_OVERLAYS]]
-  return {"shown": shown, "left_out": left_out[NUM_OVERLAYS:]}
+  shown: dict[Path, Picture] = {}
+  for path in paths:
+    if len(shown) < NUM_OVERLAYS and (picture := _overlay(path)):
+      shown[path] = picture
+  left_out = [path for path in paths if path not in shown]
+  names = [path.relative_to(run.folder).as_posix() for path in left_out]
+  return {"shown": list(shown.values()), "left_out": names}
 
 
-def _overlay(path: Path) -> Picture:
-  """Returns a predicted study's picture, as JPEG to keep the page small."""
+def _overlay(path: Path) -> Picture | None:
+  """Returns a predicted study's picture, as JPEG to keep the page small.
+
+  A damaged file, of a prediction that was killed or copied badly, is None.
+  """
   name = path.name.removesuffix("_overlay.png")
   alt = f"Slices of {name} with the predicted classes over them"
-  return Picture(_uri(to_jpeg(path)), alt, name, "film")
+  try:
+    return Picture(_uri(to_jpeg(path)), alt, name, "film")
+  except (OSError, SyntaxError, ValueError, zlib.error, struct.error) as error:
+    logging.warning("%s: damaged picture (%s)", path, error)
+    return None

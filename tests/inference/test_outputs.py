@@ -1,6 +1,7 @@
 """Segmentations as files: grid, numbers, tables, pictures."""
 
 import json
+import warnings
 
 import nibabel as nib
 import numpy as np
@@ -282,3 +283,19 @@ def test_odd_volumes_make_a_picture(tmp_path, shape):
   with PIL.Image.open(tmp_path / "o.png") as picture:
     assert min(picture.size) > 300
     assert max(picture.size) < 2000
+
+
+def test_titles_of_any_text_make_a_picture(tmp_path):
+  """A lone $, what TeX would refuse, glyphs the font lacks, no UTF-8."""
+  write_image(tmp_path / "x.nii.gz", "RPI", (2, 9, 9))
+  reference = read_volume(tmp_path / "x.nii.gz")
+  labels = np.ones(reference.array.shape, np.uint8)
+  odd = "a $\\frac{ $ _^ \ud83d\ude00 \udce4 <b>\n\x07"
+  scheme = anatomy.scheme_from_names("s", ["air", odd], ["#000000"] * 2)
+  with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # of the missing glyph
+    write_overlay(
+      *(tmp_path / "o.png", reference, labels, scheme), title=odd, flags=[odd]
+    )
+  with PIL.Image.open(tmp_path / "o.png") as picture:
+    assert min(picture.size) > 300

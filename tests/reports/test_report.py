@@ -333,6 +333,17 @@ def test_files_that_were_cut_off_are_named_and_the_rest_is_shown(
   assert (page.open, page.unbalanced) == ([], [])
 
 
+def test_a_damaged_picture_is_listed(tmp_path):
+  run = fakes.fake_run(tmp_path)
+  for number, content in enumerate((b"", b"\x89PNG\r\n\x1a\n", b"no picture")):
+    path = run.folder / "predictions" / f"s{number}_overlay.png"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+  page = Page(write_report(run))
+  assert page.images == []
+  assert "predictions/s2_overlay.png" in page.text
+
+
 def test_what_is_not_at_hand_is_said(tmp_path):
   page = Page(write_report(fakes.fake_run(tmp_path), (), ["no folder /data"]))
   assert "Not at hand : no folder /data" in page.text
