@@ -241,7 +241,7 @@ def _config():
   config = _CONFIG.value
   try:
     if config is not None:
-      from lumbar_jax.config import split_lists
+      from lumbar_jax.flag_lists import split_lists
 
       split_lists(config)  # (a file that failed to load fails here)
     return config
@@ -254,7 +254,7 @@ def _config():
 
 def _parse(argv: list[str]) -> list[str]:
   """Parses the flags; a bad config field or argument is said in one line."""
-  from lumbar_jax.config import quote_lists
+  from lumbar_jax.flag_lists import quote_lists
 
   # (the flag of the config looks for its fields in sys.argv)
   sys.argv = [quote_lists(argument) for argument in argv]

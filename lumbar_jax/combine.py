@@ -1,5 +1,6 @@
 """Finished runs joined to an ensemble, in a folder of its own."""
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,7 @@ def _make(folder: Path, config: Any) -> Model:
   for field in ("root", "manifest", "cache"):
     own.data[field] = config.data[field] or own.data[field]
   own.data.num_workers = config.data.num_workers
+  own.training.allow_shared_patients = config.training.allow_shared_patients
   return make_ensemble(folder, ensemble, members, own, Weights())
 
 
@@ -97,8 +99,19 @@ def make_ensemble(
   members: Sequence[Member],
   config: Any,
   weights: Weights,
+  *,
+  renew: bool = False,
 ) -> Model:
   """Makes (or opens) an ensemble's folder.
+
+  Args:
+    folder: where.
+    ensemble: what.
+    members: in its order.
+    config: of the folder.
+    weights: remembers the members' digests.
+    renew: whether a folder that was made of the members' older weights is made
+      anew, with all that is in it, instead of being refused.
 
   Raises:
     InputError: a member is not trained or was trained anew, features that
@@ -109,6 +122,12 @@ def make_ensemble(
   if ensemble.is_stacking:
     merged_width(members, ensemble)  # fails where they cannot be merged
   digests = {member.name: weights.digests(member) for member in members}
+  if renew and folder_lib.outdated(folder, digests):
+    logging.warning(
+      "%s: its members were trained on since it was made: it is made anew",
+      folder,
+    )
+    shutil.rmtree(folder)
   run = folder_lib.create(folder, ensemble, members, config, settings, digests)
   return Model(ensemble.title, run, tuple(members), ensemble, settings)
 

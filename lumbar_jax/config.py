@@ -4,7 +4,6 @@ The files in `configs/` start from `default()` and change what their experiment
 needs. A field that no code reads is a bug; a test looks for one.
 """
 
-import ast
 from typing import Any
 
 import ml_collections
@@ -30,8 +29,22 @@ FREE_FIELDS = (
   "data.num_workers",
   "training.checkpoint_every_steps",
   "training.tensorboard",
+  "training.allow_shared_patients",  # environment.json says it
+  "model.remat",
+  "evaluation.batch_size",
+  "evaluation.num_bootstrap",
   "evaluation.surface_tolerance_mm",  # surface.csv says what it was
 )
+
+# What these name is compared by its content (`runs`, `origins`), and a run may
+# be continued with more epochs.
+BY_CONTENT = ("data.scheme", "model.backbone_weights", "training.init_from")
+EPOCHS = "training.num_epochs"
+
+# Digests of older versions' configs stay what they were: these came to be free
+# later, and those came to be later.
+_FREED = ("model.remat", "evaluation.batch_size", "evaluation.num_bootstrap")
+_ADDED = ()
 
 # Ensembles keep a record of their own (ensemble.json); a study can grow; a
 # benchmark measures.
@@ -138,6 +151,9 @@ def _training() -> dict[str, Any]:
     auxiliary=1.0,  # factor of the network's own losses of auxiliary outputs
     class_weights=(),  # of the cross-entropy; empty: all 1
     init_from="",  # folder of a run whose weights to start from
+    # Whether a fold may validate or test on patients whom the weights that it
+    # starts from were trained on; tables and reports then say so.
+    allow_shared_patients=False,
     best_by="accuracy",  # or iou: what the best epoch has most of, validated
     checkpoint_every_steps=500,  # besides the end of each epoch
     tensorboard=True,
@@ -252,40 +268,27 @@ def flatten(config, prefix: str = "") -> dict[str, Any]:
   return flat
 
 
-def quote_lists(argument: str) -> str:
-  """Returns --config.FIELD=a,b=c+ as --config.FIELD=('a', 'b=c+').
-
-  ml_collections reads a value as Python, and stumbles over what is none.
-  """
-  flag, _, value = argument.partition("=")
-  plain = not any(mark in value for mark in "'\"([{")
-  if not (flag.startswith("--config.") and plain and "," in value):
-    return argument
-  try:
-    ast.parse(value, mode="eval")
-  except SyntaxError:
-    return f"{flag}={tuple(part.strip() for part in value.split(','))!r}"
-  return argument
-
-
-def split_lists(config: ml_collections.ConfigDict) -> None:
-  """Splits "a,b" in a field of several values, in place.
-
-  The flag --config.study.networks=U1,UMD gives the one value "U1,UMD".
-  """
-  for name, value in config.items():
-    if isinstance(value, ml_collections.ConfigDict):
-      split_lists(value)
-    elif isinstance(value, tuple) and len(value) == 1 and "," in str(value[0]):
-      config[name] = tuple(part.strip() for part in value[0].split(","))
-
-
 def shaping(config) -> dict[str, Any]:
   """Returns the flat fields that shape a run's results."""
   return {
     name: value
     for name, value in flatten(config).items()
     if name not in FREE_FIELDS and not name.startswith(FREE_SECTIONS)
+  }
+
+
+def identity(config) -> dict[str, Any]:
+  """Returns the flat fields that tell a run's results from another's.
+
+  As `shaping`, but the same for the same results whatever the version: what
+  other runs and predictions hold against a digest of it.
+  """
+  usual = flatten(default())
+  found = shaping(config) | {name: usual[name] for name in _FREED}
+  return {
+    name: value
+    for name, value in found.items()
+    if name not in _ADDED or value != usual[name]
   }
 
 

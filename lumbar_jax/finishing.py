@@ -5,15 +5,22 @@ no scheduler has to know.
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from absl import logging
 
-from lumbar_jax import distributed
+from lumbar_jax import distributed, records
 from lumbar_jax.combine import finished
 from lumbar_jax.errors import InputError
-from lumbar_jax.runs import Run, locked
+from lumbar_jax.files import write_text
+from lumbar_jax.locks import locked
+from lumbar_jax.records import State
+from lumbar_jax.runs import Run
+
+_GOAL = ".evaluating"  # what the process that holds the folder is about to do
+_WAIT_S = 5.0
 
 
 def is_last(runs: Sequence[Run]) -> bool:
@@ -31,21 +38,60 @@ def is_last(runs: Sequence[Run]) -> bool:
 
 
 @contextlib.contextmanager
-def turn(folder: Path, shared: bool) -> Iterator[bool]:
+def turn(
+  folder: Path, shared: bool, state: Callable[[], State]
+) -> Iterator[bool]:
   """Yields whether this process is to do what follows the last training.
+
+  Not where the folder's record says that it is done with the present weights,
+  nor where another process is about to do the same. One that does something
+  else (it knows fewer networks, or older weights) is waited for.
 
   Args:
     folder: the run's or the study's.
-    shared: whether other processes may be about to do the same. Then the report
-      is taken to say that it is done.
+    shared: whether other processes may be about to do the same; otherwise it is
+      always done.
+    state: returns the present state, see `records`.
   """
   with contextlib.ExitStack() as stack:
     mine = True
     if shared and distributed.is_main():
-      try:
-        stack.enter_context(locked(folder))
-        mine = not (folder / "report.html").is_file()
-      except InputError:
-        logging.info("%s: another process goes on with it", folder)
-        mine = False
+      mine = _take(folder, state, stack)
     yield distributed.gather(mine)[0]
+
+
+def _take(
+  folder: Path, state: Callable[[], State], stack: contextlib.ExitStack
+) -> bool:
+  """Takes the folder, if there is anything left to do in it."""
+  path, waited = folder / _GOAL, False
+  while True:
+    now = state()
+    wanted = records.goal(now)
+    try:
+      stack.enter_context(locked(folder))
+    except InputError:
+      if path.is_file() and path.read_text(encoding="utf-8") == wanted:
+        logging.info("%s: another process goes on with it", folder)
+        return False
+      if not waited:
+        logging.info(
+          "%s: another process evaluates an earlier state of it; this one "
+          "waits and goes on after it",
+          folder,
+        )
+      waited = True
+      time.sleep(_WAIT_S)
+      continue
+    if records.is_done(folder, state()):
+      logging.info("%s: evaluated and reported already", folder)
+      return False
+    if (folder / "report.html").is_file() and not records.read(folder):
+      logging.info(
+        "%s: its report has no record of what was evaluated (an older version "
+        "wrote it, or it was asked for midway): it is evaluated again",
+        folder,
+      )
+    write_text(path, wanted)
+    stack.callback(path.unlink, missing_ok=True)
+    return True

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from absl import logging
 
-from lumbar_jax import distributed, remarks
+from lumbar_jax import distributed, leaks, remarks
 from lumbar_jax.data.prepare import PreparedStudy
 from lumbar_jax.evaluation import surface_table, tables
 from lumbar_jax.evaluation.evaluate import evaluate_studies, patching
@@ -124,9 +124,9 @@ def _write_evaluation(
   run: Run, results: Results, surfaces: list[dict[str, Any]]
 ) -> None:
   """Writes `evaluation/`."""
-  folder = run.folder / "evaluation"
-  tables.save(folder, results, **bootstrap_options(run.config))
-  surface_table.write(folder, surfaces)
+  folder, note = run.folder / "evaluation", leaks.note(run.folder)
+  tables.save(folder, results, note=note, **bootstrap_options(run.config))
+  surface_table.write(folder, surfaces, note)
 
 
 def measure_surfaces(

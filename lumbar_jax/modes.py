@@ -11,9 +11,10 @@ from lumbar_jax import (
   combine,
   distributed,
   finishing,
-  held_out,
   progress,
+  records,
   remarks,
+  run_results,
   stages,
 )
 from lumbar_jax import config as config_lib
@@ -93,25 +94,6 @@ def _material(run: Run) -> stages.Material:
   return data
 
 
-def _evaluate(run: Run, data: stages.Material) -> None:
-  from lumbar_jax.inference.predict import predict_studies, save_labels
-
-  scorers = fold_scorers(run)
-  stages.tune(run, data, scorers)
-  results, maps = held_out.evaluate(run, data, scorers)
-  save_labels(
-    run,
-    data.named(maps),
-    maps,
-    held_out.predictions_folder(run),
-    fold_of=data.fold_of,
-  )
-  if data.unlabelled:
-    predict_studies(run, data.unlabelled, held_out.predictions_folder(run))
-  distributed.on_main(held_out.show, run, results)
-  distributed.on_main(remarks.after_evaluation, run, data, results)
-
-
 def prepare(options: Options) -> None:
   """Finds, divides and prepares the data; training then needs no more of it."""
   if options.config is not None and options.config.mode == "study":
@@ -136,10 +118,10 @@ def crossval(options: Options) -> None:
   stages.train_folds(run, data, folds, engine)
   if one and not finishing.is_last([run]):
     return
-  with finishing.turn(run.folder, one) as mine:
+  with finishing.turn(run.folder, one, records.reader(run)) as mine:
     if mine:
-      _evaluate(run, data)
-      _report(run, data)
+      run_results.evaluate(run, data)
+      run_results.report(run, data)
 
 
 def train(options: Options) -> None:
@@ -157,16 +139,7 @@ def train(options: Options) -> None:
 def evaluate(options: Options) -> None:
   """Tunes thresholds and evaluates a run whose folds are trained."""
   run = _run(options, "evaluate")
-  _evaluate(run, _material(run))
-
-
-def _report(run: Run, data: stages.Material) -> None:
-  from lumbar_jax.reports.html import write_report
-
-  def write():
-    logging.info("report: %s", write_report(run, data.studies))
-
-  distributed.on_main(write)
+  run_results.evaluate(run, _material(run))
 
 
 def report(options: Options) -> None:
@@ -188,7 +161,7 @@ def report(options: Options) -> None:
     distributed.on_main(write_report, run, (), [str(error)])
     logging.info("report: %s", run.folder / "report.html")
   else:
-    _report(run, data)
+    run_results.report(run, data)
 
 
 def predict(options: Options) -> None:
@@ -246,8 +219,8 @@ def ensemble(options: Options) -> None:
       lambda fold: stages.patch_sources(run, data, fold),
       combine.Weights(),
     )
-  _evaluate(run, data)
-  _report(run, data)
+  run_results.evaluate(run, data)
+  run_results.report(run, data)
 
 
 def study(options: Options) -> None:
@@ -269,7 +242,8 @@ def study(options: Options) -> None:
     runs = [member.run for member in opened.members]
     if options.stage == "train" or not finishing.is_last(runs):
       return
-  with finishing.turn(folder, part) as mine:
+  state = records.reader(opened.run, study=True)
+  with finishing.turn(folder, part, state) as mine:
     for stage in study_lib.STAGES if mine else ():
       if options.stage in (None, stage):
         logging.info("stage %s", stage)

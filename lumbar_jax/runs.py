@@ -1,19 +1,15 @@
 """A run's folder: everything that a later mode needs, movable as a whole.
 
 config.json  dseg.tsv  splits.json  environment.json  thresholds.json
+origins.json (of a run that starts from other weights)
 fold_0..N/{checkpoints/, metrics.jsonl, thresholds.json}
 evaluation/{per_class.csv, per_study.csv, confusion.csv, surface.csv}
 predictions/  report.html
 """
 
-import contextlib
 import dataclasses
-import errno
-import fcntl
 import json
-import platform
-from collections.abc import Iterator, Mapping
-from importlib import metadata
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +22,8 @@ from lumbar_jax.anatomy import Scheme
 from lumbar_jax.errors import InputError
 from lumbar_jax.files import RESTORE, read_json, write_json
 
-PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain")
-NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 ENSEMBLE_FILE = "ensemble.json"  # makes a folder an ensemble's
-_NEW_FOLDER = "give another --workdir, or delete this one to start afresh"
+NEW_FOLDER = "give another --workdir, or delete this one to start afresh"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,9 +129,58 @@ def _check_same(old: Mapping[str, Any], new: Mapping[str, Any], path: Path):
       raise InputError(
         f"this folder was begun with config.{name} = {old.get(name)!r}, "
         f"not {new.get(name)!r}",
-        _NEW_FOLDER,
+        NEW_FOLDER,
         path=path,
       )
+
+
+def _check_config(folder: Path, recorded: Any, config: Any) -> None:
+  """Raises InputError unless a folder may be continued with a config."""
+  from lumbar_jax import origins  # which reads runs
+
+  old, new = (_jsonable(config_lib.shaping(c)) for c in (recorded, config))
+  for name in (*config_lib.BY_CONTENT, config_lib.EPOCHS):
+    del old[name], new[name]
+  _check_same(old, new, folder / "config.json")
+  origins.check(folder, recorded, config)
+  if recorded.training.num_epochs != config.training.num_epochs:
+    _check_epochs(folder, config)
+
+
+def _check_epochs(folder: Path, config: Any) -> None:
+  """Raises InputError where a fold has more epochs than are wanted."""
+  from lumbar_jax.training.checkpoints import epochs_done  # slow to import
+
+  wanted = config.training.num_epochs
+  for fold in range(config.data.num_folds):
+    done = epochs_done(folder / f"fold_{fold}" / "checkpoints")
+    if done > wanted:
+      raise InputError(
+        f"fold {fold} has been trained for {done} epochs, and "
+        f"config.training.num_epochs is {wanted}: none can be taken back",
+        f"give --config.training.num_epochs={done} or more, or another "
+        "--workdir",
+        path=folder,
+      )
+
+
+def _check_classes(path: Path, scheme: Scheme) -> None:
+  """Raises InputError where a folder was begun with other classes."""
+  stored = anatomy.read_dseg_tsv(path, recorded=True)
+  if stored.names != scheme.names:
+    raise InputError(
+      f"this folder was begun with classes {', '.join(stored.names)}, not "
+      f"{', '.join(scheme.names)}",
+      NEW_FOLDER,
+      path=path,
+    )
+  if stored.indices != scheme.indices:
+    raise InputError(
+      f"this folder's classes were begun with the numbers {stored.indices}, "
+      f"not {scheme.indices}",
+      NEW_FOLDER,
+      path=path,
+    )
 
 
 def open_run(
@@ -161,16 +204,8 @@ def open_run(
   path = folder / "config.json"
   if path.is_file():
     recorded = _from_plain(read_json(path, ["data"]), path)
-    old, new = config_lib.shaping(recorded), config_lib.shaping(config)
-    _check_same(_jsonable(old), _jsonable(new), path)
-    stored = anatomy.read_dseg_tsv(folder / "dseg.tsv", recorded=True)
-    if stored.names != scheme.names:
-      raise InputError(
-        f"this folder was begun with classes {', '.join(stored.names)}, not "
-        f"{', '.join(scheme.names)}",
-        _NEW_FOLDER,
-        path=folder / "dseg.tsv",
-      )
+    _check_config(folder, recorded, config)
+    _check_classes(folder / "dseg.tsv", scheme)
   run = Run(folder, config, scheme)
   if write:
     begin_run(run)
@@ -178,9 +213,16 @@ def open_run(
 
 
 def begin_run(run: Run) -> None:
-  """Writes the config and the classes, unless the folder has them already."""
+  """Writes the config and the classes, unless the folder has them already.
+
+  Raises:
+    InputError: weights that the run is to start from are not there.
+  """
+  from lumbar_jax import origins  # which reads runs
+
   path = run.folder / "config.json"
   if not path.is_file():
+    origins.record(run.folder, run.config)
     anatomy.write_dseg_tsv(run.folder / "dseg.tsv", run.scheme)
     write_json(path, _plain(run.config))
 
@@ -188,6 +230,27 @@ def begin_run(run: Run) -> None:
 def record_config(run: Run) -> None:
   """Writes the config again: what does not shape results may differ."""
   write_json(run.folder / "config.json", _plain(run.config))
+
+
+def record_epochs(run: Run) -> None:
+  """Writes the number of epochs that a run is trained for from now on.
+
+  Nothing else that shapes results may differ. No recipe has a schedule that
+  depends on their number: a run that goes on from its latest checkpoints ends
+  bit for bit as if it had been begun with the larger one.
+  """
+  path = run.folder / "config.json"
+  content, wanted = read_json(path), run.config.training.num_epochs
+  before = content["training"]["num_epochs"]
+  if before != wanted:
+    logging.info(
+      "%s: begun with %d epochs, from now on %d: folds go on from their latest "
+      "checkpoints (no learning rate depends on the number of epochs), and "
+      "thresholds, evaluation and report are made anew",
+      *(run.folder, before, wanted),
+    )
+    content["training"]["num_epochs"] = wanted
+    write_json(path, content)
 
 
 def _jsonable(flat: Mapping[str, Any]) -> dict[str, Any]:
@@ -216,77 +279,3 @@ def load_run(folder: str | Path) -> Run:
   if not known:  # a dseg.tsv of the user's: called after its own folder
     scheme = dataclasses.replace(stored, name=Path(name).parent.name)
   return Run(folder, config, scheme)
-
-
-def record_environment(run: Run, studies: Mapping[str, str]) -> None:
-  """Writes versions, device, seed and the data's digests.
-
-  Args:
-    run: the run.
-    studies: {study name: digest of what it was prepared from}.
-
-  Raises:
-    InputError: the run was begun with other data.
-  """
-  import jax
-
-  path = run.folder / "environment.json"
-  if path.is_file():
-    old = read_json(path, ["studies"])["studies"]
-    for name in sorted(old.keys() | studies.keys()):
-      if old.get(name) != studies.get(name):
-        what = (
-          "changed"
-          if name in old and name in studies
-          else ("new" if name in studies else "missing")
-        )
-        raise InputError(
-          f"study {name} is {what} since this run began",
-          f"restore the data, or {_NEW_FOLDER}",
-          path=path,
-        )
-    return
-  write_json(
-    path,
-    {
-      "versions": {name: metadata.version(name) for name in PACKAGES},
-      "python": platform.python_version(),
-      "machine": platform.machine(),
-      "devices": [str(device.device_kind) for device in jax.devices()],
-      "seed": run.config.seed,
-      "studies": dict(studies),
-    },
-  )
-
-
-@contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-  """Holds a folder for this process alone.
-
-  Where the file system has no locks that is said, and the block runs all the
-  same: the user has to see that no two processes work on one folder.
-
-  Raises:
-    InputError: another process holds it.
-  """
-  folder.mkdir(parents=True, exist_ok=True)
-  with open(folder / ".lock", "w") as file:
-    try:
-      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-      raise InputError(
-        "another process is training here",
-        "wait for it, or give another --workdir",
-        path=folder,
-      ) from None
-    except OSError as error:
-      if error.errno not in NO_LOCKS:
-        raise
-      logging.log_first_n(
-        logging.WARNING,
-        "%s: this file system has no locks (%s); see to it that no two "
-        "processes work on one folder",
-        1,
-        *(folder, error.strerror),
-      )
-    yield

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 
 from absl import logging
 
-from lumbar_jax import distributed, remarks
+from lumbar_jax import distributed, leaks, remarks
 from lumbar_jax.anatomy import Scheme
 from lumbar_jax.data.checks import check_all_masks, of_record
 from lumbar_jax.data.pipeline import PatchSource, Sources
@@ -25,6 +25,7 @@ from lumbar_jax.data.splits import Splits
 from lumbar_jax.data.splits_file import load_or_make_splits
 from lumbar_jax.data.studies import Study
 from lumbar_jax.data.study_arrays import mask_table
+from lumbar_jax.environment import record_environment
 from lumbar_jax.errors import InputError
 from lumbar_jax.evaluation.evaluate import (
   collect_thresholds,
@@ -35,8 +36,9 @@ from lumbar_jax.evaluation.labelling import (
   write_thresholds,
 )
 from lumbar_jax.evaluation.scorers import Scorer
+from lumbar_jax.locks import locked
 from lumbar_jax.progress import Progress
-from lumbar_jax.runs import Run, begin_run, locked, record_environment
+from lumbar_jax.runs import Run, begin_run, record_epochs
 from lumbar_jax.training.engine import Engine, make_engine
 from lumbar_jax.training.loop import FoldTrainer
 from lumbar_jax.training.networks import (
@@ -108,7 +110,7 @@ def material(run: Run) -> Material:
     distributed.barrier("prepared")
   prepared = _prepare(run, labelled, found.mask_scheme)
   with distributed.main_first("environment"):
-    record_environment(run, {s.name: s.info["digest"] for s in prepared})
+    _record_data(run, splits, prepared)
   for study in prepared:
     for flag in study.info["flags"]:
       logging.warning("%s: %s", study.name, flag)
@@ -128,6 +130,19 @@ def _warn_of_masks(
   ):
     warned = finding.severity == WARNING
     logging.log(logging.WARNING if warned else logging.INFO, "%s", finding)
+
+
+def _record_data(
+  run: Run, splits: Splits, studies: Sequence[PreparedStudy]
+) -> None:
+  """Writes whom a run works on; refuses what it has learnt from before."""
+  shared = leaks.find(run, splits, studies)
+  leaks.check(run, shared)
+  more = leaks.facts(run, studies)
+  if shared:
+    more |= {"shared_patients": shared, "shared_allowed": True}
+  digests = {s.name: s.info["digest"] for s in studies}
+  record_environment(run, digests, more)
 
 
 def _divided(run: Run) -> tuple[Found, Splits]:
@@ -204,6 +219,8 @@ def train_fold(
   folder = run.fold_folder(fold)
   lock = locked(folder) if distributed.is_main() else contextlib.nullcontext()
   with lock:
+    if distributed.is_main():
+      record_epochs(run)
     trainer = FoldTrainer(
       engine,
       run.config,

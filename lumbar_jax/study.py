@@ -21,17 +21,16 @@ from typing import TYPE_CHECKING, Any
 from absl import logging
 
 from lumbar_jax import config as config_lib
-from lumbar_jax import distributed, remarks, stages
+from lumbar_jax import distributed, records, remarks, stages
 from lumbar_jax.combine import finished, make_ensemble, train_all_heads
-from lumbar_jax.data.splits_file import read_splits
 from lumbar_jax.ensembles import assess, tuning
 from lumbar_jax.ensembles.folder import Member
 from lumbar_jax.ensembles.model import Model, single
 from lumbar_jax.ensembles.weights import Weights
 from lumbar_jax.errors import InputError
 from lumbar_jax.evaluation.results import Results
-from lumbar_jax.files import copy_file, read_json
 from lumbar_jax.runs import Run, begin_run, open_run, record_config
+from lumbar_jax.study_data import share_data
 from lumbar_jax.study_plan import network_config, planned, shown_models
 
 if TYPE_CHECKING:
@@ -66,8 +65,11 @@ class Study:
     """Returns the networks, the ensembles and the ablations."""
     return [*self.singles(), *self.ensembles()]
 
-  def ensembles(self) -> list[Model]:
+  def ensembles(self, *, renew: bool = False) -> list[Model]:
     """Returns the ensembles and ablations, their folders made.
+
+    Args:
+      renew: whether those of networks that were trained on are made anew.
 
     Raises:
       InputError: a member is not trained, or was trained anew.
@@ -77,8 +79,9 @@ class Study:
       chosen = [m for m in self.members if m.name in ensemble.members]
       chosen.sort(key=lambda member: ensemble.members.index(member.name))
       folder = self.run.folder / "ensembles" / ensemble.title
+      config, weights = self.run.config, self.weights
       made.append(
-        make_ensemble(folder, ensemble, chosen, self.run.config, self.weights)
+        make_ensemble(folder, ensemble, chosen, config, weights, renew=renew)
       )
     return made
 
@@ -131,39 +134,10 @@ def _begin_runs(root: Run, wanted: dict[str, Any]) -> tuple[Member, ...]:
   members = []
   for name, own in wanted.items():
     run = open_run(root.folder / "runs" / name, own, write=False)
-    _share(root, run)
+    share_data(root, run)
     begin_run(run)
     members.append(Member(name, run))
   return tuple(members)
-
-
-def _share(root: Run, run: Run) -> None:
-  """Gives a run the study's division of the patients and record of the data.
-
-  Raises:
-    InputError: it has others.
-  """
-  for name in ("splits.json", "environment.json"):
-    if not (run.folder / name).is_file():
-      copy_file(root.folder / name, run.folder / name)
-  ours, _ = read_splits(root.folder / "splits.json")
-  theirs, _ = read_splits(run.folder / "splits.json")
-  if (ours.test, ours.folds) != (theirs.test, theirs.folds):
-    raise InputError(
-      "this run divides the patients otherwise than its study",
-      "delete it, so that it is trained on the study's division",
-      path=run.folder,
-    )
-  studies = [
-    read_json(r.folder / "environment.json", ["studies"])["studies"]
-    for r in (root, run)
-  ]
-  if studies[0] != studies[1]:
-    raise InputError(
-      "this run was trained on other data than its study's",
-      "delete it, so that it is trained anew",
-      path=run.folder,
-    )
 
 
 def train_networks(
@@ -202,7 +176,8 @@ def train_networks(
 def train_stackers(study: Study) -> None:
   """Trains every meta-learner, those of a fold at once."""
   with distributed.main_first("ensembles"):
-    models = [m for m in study.ensembles() if m.ensemble.is_stacking]
+    models = study.ensembles(renew=distributed.is_main())
+    models = [m for m in models if m.ensemble.is_stacking]
   train_all_heads(models, study.run.config, study.sources, study.weights)
 
 
@@ -226,7 +201,12 @@ def evaluate(study: Study) -> None:
 
 
 def _evaluate(study: Study) -> dict[str, Results]:
-  models = study.models()
+  run = study.run
+  with records.evaluating(run.folder, records.reader(run, study=True)):
+    return _evaluate_models(study, study.models())
+
+
+def _evaluate_models(study: Study, models: list[Model]) -> dict[str, Results]:
   found = assess.evaluate_models(
     models,
     study.parts(),
@@ -284,6 +264,7 @@ def _report(study: Study) -> None:
   from lumbar_jax.reports.study_page import write_study_report
 
   logging.info("report: %s", write_study_report(gather(study)))
+  records.reported(study.run.folder)
 
 
 RUN: dict[str, Callable[[Study], Any]] = {

@@ -12,6 +12,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from lumbar_jax import config as config_lib
+from lumbar_jax import flag_lists
 from lumbar_jax.data import augmentation
 from lumbar_jax.errors import InputError
 from lumbar_jax.reports.paper_002 import paper_values
@@ -169,12 +170,12 @@ def test_a_flag_with_commas_gives_several_values(monkeypatch):
     "--config.benchmark.networks=U-Net,DeepLabv3+,U1",
     "--config.data.columns=patient=ID,T2w=sag image",
   ]
-  given = [config_lib.quote_lists(argument) for argument in given]
+  given = [flag_lists.quote_lists(argument) for argument in given]
   monkeypatch.setattr(sys, "argv", given)  # it looks for its fields there
   config_flags.DEFINE_config_file("config", None, flag_values=values)
   values(given)
   config = values.config
-  config_lib.split_lists(config)
+  flag_lists.split_lists(config)
   assert config.study.networks == ("U1", "UMD")
   assert config.ensemble.members == ("runs/u1", "runs/umd")
   assert config.data.channels == ("T2w",)
@@ -195,7 +196,7 @@ def test_a_flag_with_commas_gives_several_values(monkeypatch):
   ],
 )
 def test_other_arguments_are_left_as_they_are(argument):
-  assert config_lib.quote_lists(argument) == argument
+  assert flag_lists.quote_lists(argument) == argument
 
 
 def test_flatten_and_shaping():

@@ -8,11 +8,13 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
-from lumbar_jax import anatomy, config, runs
+from lumbar_jax import anatomy, config, environment, locks, runs
 from lumbar_jax.errors import InputError
 from lumbar_jax.files import read_json
+from lumbar_jax.training.checkpoints import Checkpoints
 
 
 def _settings(**fields):
@@ -80,6 +82,10 @@ def test_free_fields_may_change(tmp_path):
     data__cache="elsewhere",
     training__tensorboard=False,
     training__checkpoint_every_steps=1,
+    training__allow_shared_patients=True,
+    model__remat=True,
+    evaluation__batch_size=1,
+    evaluation__num_bootstrap=10,
   )
   other.mode = "evaluate"
   run = runs.open_run(tmp_path, other)
@@ -95,6 +101,53 @@ def test_another_scheme_file_of_the_same_name_is_refused(tmp_path):
   table.write_text(table.read_text().replace("Disc", "Disk"))
   with pytest.raises(InputError, match=r"Disc.* not .*Disk"):
     runs.open_run(tmp_path / "run", settings)
+
+
+def test_a_scheme_file_may_be_moved_but_not_its_numbers_changed(tmp_path):
+  table = tmp_path / "mine" / "dseg.tsv"
+  anatomy.write_dseg_tsv(table, anatomy.SPIDER)
+  runs.open_run(tmp_path / "run", _settings(data__scheme=str(table)))
+  moved = tmp_path / "moved" / "dseg.tsv"
+  moved.parent.mkdir()
+  text = shutil.move(table, moved).read_text()
+  settings = _settings(data__scheme=str(moved))
+  assert runs.open_run(tmp_path / "run", settings).config == settings
+  moved.write_text(text.replace("3\t", "300\t"))
+  with pytest.raises(InputError, match=r"numbers .* 3\), not .* 300\)"):
+    runs.open_run(tmp_path / "run", settings)
+
+
+def _trained(run, fold, num_epochs):
+  checkpoints = Checkpoints(run.fold_folder(fold) / "checkpoints")
+  info = {"epoch": num_epochs}
+  checkpoints.save_latest(num_epochs, {"none": np.zeros(1)}, info)
+  checkpoints.close()
+
+
+def test_more_epochs_go_on_and_fewer_than_done_are_refused(tmp_path):
+  begun = _settings(training__num_epochs=4)
+  run = runs.open_run(tmp_path, begun)
+  _trained(run, 1, 4)
+  more = runs.open_run(tmp_path, _settings(training__num_epochs=6))
+  assert more.config.training.num_epochs == 6
+  recorded = runs.load_run(tmp_path).config  # nothing was trained yet
+  assert recorded.to_dict() == begun.to_dict()
+  runs.record_epochs(more)
+  recorded = runs.load_run(tmp_path).config
+  assert recorded.to_dict() == more.config.to_dict()
+  with pytest.raises(InputError, match=r"fold 1 .* 4 epochs.*num_epochs is 3"):
+    runs.open_run(tmp_path, _settings(training__num_epochs=3))
+  # As many as there are: what was asked for too much is taken back.
+  assert runs.open_run(tmp_path, begun).config == begun
+
+
+def test_what_tells_results_apart_is_that_of_older_versions():
+  usual, other = _settings(), _settings(evaluation__batch_size=1)
+  assert config.identity(usual) == config.identity(other)
+  assert config.identity(usual)["evaluation.batch_size"] == 8
+  longer = _settings(training__num_epochs=301)
+  assert config.identity(usual) != config.identity(longer)
+  assert not config.identity(usual).keys() & {"training.allow_shared_patients"}
 
 
 def test_a_bad_config_leaves_no_folder(tmp_path):
@@ -160,13 +213,27 @@ def test_folds(tmp_path):
 
 def test_the_environment_is_recorded_once(tmp_path):
   run = runs.open_run(tmp_path, _settings(data__num_folds=2))
-  runs.record_environment(run, {"sub-1": "aa", "sub-2": "bb"})
+  environment.record_environment(run, {"sub-1": "aa", "sub-2": "bb"})
   recorded = read_json(tmp_path / "environment.json")
   assert recorded["studies"] == {"sub-1": "aa", "sub-2": "bb"}
   assert set(recorded["versions"]) >= {"jax", "flax", "optax"}
   assert recorded["seed"] == 0
-  runs.record_environment(run, {"sub-2": "bb", "sub-1": "aa"})
+  environment.record_environment(run, {"sub-2": "bb", "sub-1": "aa"})
   assert read_json(tmp_path / "environment.json") == recorded
+
+
+def test_an_older_environment_gets_what_it_lacks(tmp_path):
+  run = runs.open_run(tmp_path, _settings())
+  environment.record_environment(run, {"sub-1": "aa"})
+  old = read_json(tmp_path / "environment.json")
+  more = {"root": "/data", "files": {"sub-1": {"T2w": "f"}}}
+  environment.record_environment(run, {"sub-1": "aa"}, more)
+  assert read_json(tmp_path / "environment.json") == old | more
+  moved = more | {"root": "/moved", "shared_patients": {"0": ["sub-1"]}}
+  environment.record_environment(run, {"sub-1": "aa"}, moved)
+  found = read_json(tmp_path / "environment.json")
+  assert found["root"] == "/data"  # where it was begun
+  assert found["shared_patients"] == {"0": ["sub-1"]}
 
 
 @pytest.mark.parametrize(
@@ -179,9 +246,9 @@ def test_the_environment_is_recorded_once(tmp_path):
 )
 def test_other_data_are_refused(tmp_path, studies, message):
   run = runs.open_run(tmp_path, _settings())
-  runs.record_environment(run, {"sub-1": "aa", "sub-2": "bb"})
+  environment.record_environment(run, {"sub-1": "aa", "sub-2": "bb"})
   with pytest.raises(InputError, match=message):
-    runs.record_environment(run, studies)
+    environment.record_environment(run, studies)
 
 
 # Takes the lock, says so, and holds it until its input closes.
@@ -195,7 +262,7 @@ sys.stdin.read()
 
 
 def test_a_second_process_is_kept_out(tmp_path):
-  with runs.locked(tmp_path):
+  with locks.locked(tmp_path):
     pass  # makes the file, and gives it back
   with subprocess.Popen(
     [sys.executable, "-c", _HOLDER, str(tmp_path / ".lock")],
@@ -206,19 +273,19 @@ def test_a_second_process_is_kept_out(tmp_path):
     assert holder.stdout.readline() == "held\n"
     with (
       pytest.raises(InputError, match="another process") as caught,
-      runs.locked(tmp_path),
+      locks.locked(tmp_path),
     ):
       pytest.fail("the lock was given twice")
     assert str(tmp_path) in str(caught.value)
     holder.stdin.close()
     assert holder.wait(30) == 0
-  with runs.locked(tmp_path):  # free again when its holder has ended
+  with locks.locked(tmp_path):  # free again when its holder has ended
     pass
 
 
 def _try(folder, answer):
   try:
-    with runs.locked(folder):
+    with locks.locked(folder):
       answer.put("taken")
   except InputError:
     answer.put("refused")
@@ -227,14 +294,14 @@ def _try(folder, answer):
 def test_the_lock_is_held_in_the_block(tmp_path):
   context = multiprocessing.get_context("spawn")
   answer = context.Queue()
-  with runs.locked(tmp_path):
+  with locks.locked(tmp_path):
     process = context.Process(target=_try, args=(tmp_path, answer))
     process.start()
     assert answer.get(timeout=60) == "refused"
     process.join()
 
 
-@pytest.mark.parametrize("number", runs.NO_LOCKS)
+@pytest.mark.parametrize("number", locks.NO_LOCKS)
 def test_without_locks_work_goes_on_with_a_warning(
   tmp_path, monkeypatch, number
 ):
@@ -242,9 +309,9 @@ def test_without_locks_work_goes_on_with_a_warning(
     raise OSError(number, "No locks here")
 
   monkeypatch.setattr(fcntl, "flock", flock)
-  monkeypatch.setattr(runs.logging, "log_first_n", lambda *a: said.append(a))
+  monkeypatch.setattr(locks.logging, "log_first_n", lambda *a: said.append(a))
   said, ran = [], []
-  with runs.locked(tmp_path):
+  with locks.locked(tmp_path):
     ran.append(True)
   assert ran
   assert "no locks" in said[0][1]
@@ -256,12 +323,12 @@ def test_other_errors_of_locking_are_not_swallowed(tmp_path, monkeypatch):
     raise OSError(errno.EIO, "Broken")
 
   monkeypatch.setattr(fcntl, "flock", flock)
-  with pytest.raises(OSError, match="Broken"), runs.locked(tmp_path):
+  with pytest.raises(OSError, match="Broken"), locks.locked(tmp_path):
     pytest.fail("the lock was given")
 
 
 def test_the_lock_is_free_after_an_error(tmp_path):
-  with pytest.raises(KeyError), runs.locked(tmp_path):
+  with pytest.raises(KeyError), locks.locked(tmp_path):
     raise KeyError
   context = multiprocessing.get_context("spawn")
   answer = context.Queue()

@@ -300,6 +300,37 @@ def test_a_runs_folder_is_not_made_an_ensembles(done, tmp_path):
   assert not (other / "ensemble.json").exists()
 
 
+def test_an_ensemble_that_was_killed_half_made_is_made_by_the_same_command(
+  done, tmp_path
+):
+  names = ("config.json", "dseg.tsv", "environment.json", "splits.json")
+  for count in range(1, len(names) + 1):  # as far as it had come
+    folder = tmp_path / str(count)
+    model, config = make(done, folder)
+    whole = {name: (folder / name).read_bytes() for name in names}
+    for name in names[:count]:
+      (folder / name).unlink()
+    again = combine.open_ensemble(folder, config)
+    assert {name: (folder / name).read_bytes() for name in names} == whole
+    assert again.run.config.to_dict() == model.run.config.to_dict()
+
+
+def test_meta_learners_go_on_for_more_epochs(done, tmp_path):
+  heads = []
+  for planned_epochs in ((3,), (1, 3)):
+    folder = tmp_path / str(len(planned_epochs))
+    for num_epochs in planned_epochs:
+      model, _ = make(done, folder, method="NAD", num_epochs=num_epochs)
+      train_head(model, combine_data(model))
+    heads.append([head_digest(folder, fold) for fold in (0, 1)])
+    metrics = read_metrics(model.run.fold_folder(1))
+    assert [line["epoch"] for line in metrics] == [0, 1, 2]
+  assert heads[0] == heads[1]
+  for change in ({"num_epochs": 2}, {"num_epochs": 4, "hidden": 8}):
+    with pytest.raises(InputError, match="was begun with settings"):
+      make(done, folder, method="NAD", **change)
+
+
 def test_weights_stay_with_their_members(done, tmp_path):
   names = ("UDD", "UAD", "UMD", "UQD")
   model, _ = make(

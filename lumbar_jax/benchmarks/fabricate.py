@@ -20,8 +20,9 @@ from lumbar_jax.data.studies import Study
 from lumbar_jax.ensembles.definitions import TABLE_4, Ensemble
 from lumbar_jax.ensembles.folder import Member
 from lumbar_jax.ensembles.weights import Weights
+from lumbar_jax.environment import record_environment
 from lumbar_jax.evaluation.labelling import write_thresholds
-from lumbar_jax.runs import Run, begin_run, record_environment
+from lumbar_jax.runs import Run, begin_run
 from lumbar_jax.training.checkpoints import Checkpoints
 
 METHOD = "arithmetic"  # of ensembles

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from lumbar_jax import leaks
 from lumbar_jax.ensembles.model import Model
 from lumbar_jax.ensembles.tuning import all_folds, take_turns
 from lumbar_jax.ensembles.weights import Weights, make_pool
@@ -147,7 +148,8 @@ class _Record:
   def __init__(self, model: Model, key: str, labelling: str):
     """Takes up what an earlier evaluation of the same weights has counted."""
     self.model, self.labelling = model, labelling
-    self._folder = model.run.folder / "evaluation"
+    self._run_folder = model.run.folder
+    self._folder = self._run_folder / "evaluation"
     self._file = self._folder / "model.json"
     self.results = Results(model.run.scheme)
     self._state = {"model": key, "labelling": labelling, "complete": False}
@@ -177,11 +179,12 @@ class _Record:
     save_counts(self._folder / "counts.npz", self.results)
 
   def finish(self, config: Any) -> None:
-    """Writes the tables, unless they are there."""
-    if self._state["complete"]:
+    """Writes the tables, unless they are there as they are wanted."""
+    wanted = {**bootstrap_options(config), "note": leaks.note(self._run_folder)}
+    if self._state["complete"] and self._state.get("tables") == wanted:
       return
-    tables.save(self._folder, self.results, **bootstrap_options(config))
-    self._state = {**self._state, "complete": True}
+    tables.save(self._folder, self.results, **wanted)
+    self._state = {**self._state, "complete": True, "tables": wanted}
     write_json(self._file, self._state)
 
 

@@ -15,18 +15,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lumbar_jax.data.splits_file import read_splits
+from absl import logging
+
 from lumbar_jax.ensembles.definitions import Ensemble, check
+from lumbar_jax.ensembles.fitting import check_members
 from lumbar_jax.errors import InputError
 from lumbar_jax.files import copy_file, read_json, write_json
 from lumbar_jax.runs import ENSEMBLE_FILE, Run, begin_run, load_run
-
-# What has to be the same in all members, or their scores cannot be combined.
-SHARED_FIELDS = (
-  *("data.channels", "data.registration", "data.registration_bound_mm"),
-  *("data.normalisation", "data.spacing_mm", "data.image_size"),
-  *("data.patch_size", "data.patch_stride", "data.num_folds"),
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,61 +74,6 @@ def _names(runs: Sequence[Run]) -> list[str]:
   return names
 
 
-def _field(run: Run, name: str) -> Any:
-  value = run.config
-  for part in name.split("."):
-    value = value[part]
-  return value
-
-
-def check_members(members: Sequence[Member]) -> None:
-  """Checks that scores of the members can be combined.
-
-  Raises:
-    InputError: other classes, channels, preparation, patches or patients'
-      division; it names the two members and what differs.
-  """
-  first = members[0]
-  for other in members[1:]:
-    pairs = {"classes": (first.run.scheme.names, other.run.scheme.names)}
-    for name in SHARED_FIELDS:
-      pairs[f"config.{name}"] = (
-        _field(first.run, name),
-        _field(other.run, name),
-      )
-    pairs["division of the patients (splits.json)"] = (
-      _division(first.run),
-      _division(other.run),
-    )
-    pairs["data (environment.json)"] = (_data(first.run), _data(other.run))
-    for what, (ours, theirs) in pairs.items():
-      if ours != theirs:
-        raise InputError(
-          f"members {first.name} and {other.name} differ in {what}: "
-          f"{_short(ours)} and {_short(theirs)}",
-          "combine runs of one data set, prepared and divided alike",
-          path=other.run.folder,
-        )
-
-
-def _division(run: Run):
-  splits, _ = read_splits(run.folder / "splits.json")
-  return splits.test, splits.folds
-
-
-def _data(run: Run) -> dict[str, str]:
-  """Returns the digests of what a run was trained on."""
-  path = run.folder / "environment.json"
-  if not path.is_file():
-    return {}
-  return read_json(path, ["studies"])["studies"]
-
-
-def _short(value: Any) -> str:
-  text = str(value)
-  return text if len(text) < 80 else text[:77] + "..."
-
-
 def create(
   folder: str | Path,
   ensemble: Ensemble,
@@ -173,17 +113,32 @@ def create(
   }
   path = folder / ENSEMBLE_FILE
   if path.is_file():
-    _check_same(_read_record(path), content, path)
-    return _with_free_fields(load_run(folder), config)
-  _check_unused(folder)
-  first = members[0].run
+    old = _read_record(path)
+    _check_same(old, content, path)
+    if old["settings"] != content["settings"]:
+      write_json(path, content)
+  else:
+    _check_unused(folder)
+    write_json(path, content)
+  if not (folder / "config.json").is_file():  # which comes last
+    _fill(folder, members[0].run, config)
+  return _with_free_fields(load_run(folder), config)
+
+
+def _fill(folder: Path, first: Run, config: Any) -> None:
+  """Writes what makes a folder a run's, the config last.
+
+  A process killed before it is done again by the same command.
+  """
+  copy_file(first.folder / "splits.json", folder / "splits.json")
+  # What the member was allowed to see, the ensemble is asked for again.
+  environment = read_json(first.folder / "environment.json")
+  environment.pop("shared_allowed", None)
+  write_json(folder / "environment.json", environment)
   config = config.copy_and_resolve_references()
   config.mode, config.model.name = "ensemble", first.config.model.name
-  for name in ("splits.json", "environment.json"):
-    copy_file(first.folder / name, folder / name)
-  write_json(path, content)
+  config.training.init_from = config.model.backbone_weights = ""
   begin_run(Run(folder, config, first.scheme))
-  return _with_free_fields(load_run(folder), config)
 
 
 def _check_unused(folder: Path) -> None:
@@ -200,6 +155,8 @@ def _with_free_fields(run: Run, config: Any) -> Run:
   """Returns a run with a config's fields that do not shape results."""
   for name in ("root", "manifest", "cache", "num_workers"):
     run.config.data[name] = config.data[name]
+  allowed = config.training.allow_shared_patients
+  run.config.training.allow_shared_patients = allowed
   run.config.evaluation, run.config.ensemble = (
     config.evaluation,
     config.ensemble,
@@ -209,6 +166,14 @@ def _with_free_fields(run: Run, config: Any) -> Run:
 
 def _check_same(old: dict, new: dict, path: Path) -> None:
   """Raises InputError where a folder was made for something else."""
+  if _only_more_epochs(old["settings"], new["settings"]):
+    logging.info(
+      "%s: its meta-learners were begun with %d epochs, from now on %d: they "
+      "go on from their latest checkpoints",
+      *(path.parent, old["settings"]["num_epochs"]),
+      new["settings"]["num_epochs"],
+    )
+    old = {**old, "settings": new["settings"]}
   for name in ("name", "method", "weights", "left_out", "settings"):
     if old[name] != new[name]:
       raise InputError(
@@ -229,11 +194,35 @@ def _check_same(old: dict, new: dict, path: Path) -> None:
       raise_retrained(now["name"], path)
 
 
+def _only_more_epochs(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+  """Whether a meta-learner is only to be trained for longer."""
+  name = "num_epochs"
+  return old.get(name, 0) < new.get(name, 0) and {**old, name: 0} == {
+    **new,
+    name: 0,
+  }
+
+
+def outdated(folder: Path, digests: Mapping[str, Sequence[str]]) -> bool:
+  """Whether an ensemble was made of other weights than its members have now.
+
+  Args:
+    folder: perhaps not made yet.
+    digests: {member: digest of its weights, fold by fold}.
+  """
+  path = folder / ENSEMBLE_FILE
+  return path.is_file() and any(
+    entry["weights"] != list(digests.get(entry["name"], entry["weights"]))
+    for entry in read_json(path)["members"]
+  )
+
+
 def raise_retrained(name: str, path: Path) -> None:
   """Raises the error of a member whose weights have changed."""
   raise InputError(
     f"member {name} was trained anew since this ensemble was made",
-    "delete the ensemble's folder and make it again",
+    "delete the ensemble's folder and make it again (a study makes its own "
+    "again with --stage=stack)",
     path=path,
   )
 

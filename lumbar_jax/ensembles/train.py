@@ -17,7 +17,7 @@ from lumbar_jax.ensembles.cache import write_caches
 from lumbar_jax.ensembles.engine import make_stacking_engine
 from lumbar_jax.ensembles.model import Model
 from lumbar_jax.ensembles.weights import Weights, make_pool
-from lumbar_jax.runs import locked
+from lumbar_jax.locks import locked
 from lumbar_jax.training.loop import FoldTrainer
 
 SETTINGS = ("hidden", "num_epochs", "optimizer", "learning_rate", "cached")

@@ -80,11 +80,11 @@ def _rows_of(study, scores: SurfaceScores, scheme, tolerance_mm) -> Rows:
   ]
 
 
-def write(folder: str | Path, rows: Rows) -> None:
+def write(folder: str | Path, rows: Rows, note: str = "") -> None:
   """Writes surface.csv, or removes an older one if nothing was measured."""
   path = Path(folder) / "surface.csv"
   if rows:
-    tables.write_table(path, tables.SURFACE_COLUMNS, rows)
+    tables.write_table(path, tables.SURFACE_COLUMNS, rows, note)
   else:
     path.unlink(missing_ok=True)
 

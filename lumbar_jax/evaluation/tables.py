@@ -28,11 +28,14 @@ PER_STUDY_COLUMNS = (
 SURFACE_COLUMNS = (
   *("study", "patient", "class", "hd95_mm", "assd_mm", "nsd", "tolerance_mm"),
 )
+NOTE = "note"  # a last column, where there is anything to say of all rows
 _TEXT = {"fold", "labelling", "class", "study", "patient"}
 _WHOLE = {"num_studies", "num_patients"}
 
 
-def save(folder: str | Path, results: Results, **bootstrap: Any) -> None:
+def save(
+  folder: str | Path, results: Results, *, note: str = "", **bootstrap: Any
+) -> None:
   """Writes counts.npz and the tables made of it, each atomically.
 
   The tables: per_class.csv, per_study.csv and confusion.csv.
@@ -40,16 +43,18 @@ def save(folder: str | Path, results: Results, **bootstrap: Any) -> None:
   Args:
     folder: a run's `evaluation` folder.
     results: the counts.
+    note: what a reader has to know of all rows, a column of its own; "": none.
     **bootstrap: num_samples, level and seed of `statistics.bootstrap`.
   """
   folder = Path(folder)
   save_counts(folder / "counts.npz", results)
   rows = per_class(results, **bootstrap)
-  write_table(folder / "per_class.csv", PER_CLASS_COLUMNS, rows)
-  write_table(folder / "per_study.csv", PER_STUDY_COLUMNS, per_study(results))
+  write_table(folder / "per_class.csv", PER_CLASS_COLUMNS, rows, note)
+  rows = per_study(results)
+  write_table(folder / "per_study.csv", PER_STUDY_COLUMNS, rows, note)
   columns = confusion.columns(results.scheme.names)
   rows = confusion.table_rows(results)
-  write_table(folder / "confusion.csv", columns, rows)
+  write_table(folder / "confusion.csv", columns, rows, note)
 
 
 def with_means(values: np.ndarray) -> np.ndarray:
@@ -163,13 +168,20 @@ def _study_block(scheme, counts):
 
 
 def write_table(
-  path: str | Path, columns: Sequence[str], rows: Sequence[dict[str, Any]]
+  path: str | Path,
+  columns: Sequence[str],
+  rows: Sequence[dict[str, Any]],
+  note: str = "",
 ) -> None:
   """Writes a CSV file atomically; numbers in six digits, NaN as nan.
+
+  A note gets a column of its own, the last one, and stands in each row.
 
   Text that a spreadsheet would take for a formula is escaped, see `escaping`;
   `read_rows` takes that back.
   """
+  if note:
+    columns, rows = (*columns, NOTE), [{**row, NOTE: note} for row in rows]
   with (
     atomic_path(path) as scratch,
     open(scratch, "w", newline="", encoding="utf-8") as file,
@@ -215,6 +227,8 @@ def read_table(path: str | Path) -> list[dict[str, Any]]:
   """
   names, rows = read_rows(path)
   columns = tuple(names)
+  if columns[-1:] == (NOTE,):
+    columns = columns[:-1]
   if columns not in (PER_CLASS_COLUMNS, PER_STUDY_COLUMNS, SURFACE_COLUMNS):
     raise InputError(
       f"columns {', '.join(columns)}",

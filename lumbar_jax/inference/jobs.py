@@ -10,7 +10,7 @@ from absl import logging
 
 from lumbar_jax import distributed
 from lumbar_jax.arrays import StudyLabels
-from lumbar_jax.config import shaping
+from lumbar_jax.config import identity
 from lumbar_jax.data.prepare import (
   PreparedStudy,
   entry_digest,
@@ -169,7 +169,7 @@ def describe(
   return {
     outputs.RUN_NAME: run.folder.absolute().name,
     "Network": run.title,
-    "ConfigDigest": digest(shaping(run.config), *_ensemble(run)),
+    "ConfigDigest": digest(identity(run.config), *_ensemble(run)),
     "TrainingDataDigest": digest(trained_on),
     "Folds": list(run.folds) if fold is None else [fold],
     "Labelling": labelling,

@@ -8,9 +8,11 @@ from typing import Any
 from absl import logging
 
 from lumbar_jax import config as config_lib
+from lumbar_jax import records
 from lumbar_jax.errors import InputError
 from lumbar_jax.launchers import status, submit, sweep
-from lumbar_jax.runs import locked
+from lumbar_jax.locks import locked
+from lumbar_jax.runs import load_run
 
 
 def launch(
@@ -54,7 +56,7 @@ def launch(
   ]
   jobs, first = _plan(mode, workdir, config, axes, command)
   with locked(workdir / submit.FOLDER):
-    left = _left(workdir, jobs)
+    left = _left(workdir, jobs, config if mode == "study" else None)
     if not left:
       logging.info("all %d jobs are done or under way", len(jobs))
       return
@@ -91,14 +93,26 @@ def _plan(
   return sweep.run_jobs(found, command), sweep.preparations(found, command)
 
 
-def _left(workdir: Path, jobs: Sequence[sweep.Job]) -> list[sweep.Job]:
+def _left(
+  workdir: Path, jobs: Sequence[sweep.Job], study: Any = None
+) -> list[sweep.Job]:
   """Returns the jobs that are neither done nor under way.
 
-  Where all folds are done and the report is missing, one job goes on with it.
+  Where all folds are done and what was evaluated is not what there is now, one
+  job goes on with it.
+
+  Args:
+    workdir: the sweep's folder.
+    jobs: all of its jobs.
+    study: a study's config, which may have grown; None of runs.
   """
   known = {}
   if (workdir / submit.FOLDER / submit.JOBS_FILE).is_file():
     known = {entry.name: entry.state for entry in status.read_status(workdir)}
+  for job in jobs:  # done, but for fewer epochs than are wanted now
+    done = known.get(job.name) == status.DONE
+    if done and not status.is_trained(job.folder, job.num_epochs):
+      del known[job.name]
   active = (status.DONE, status.RUNNING, status.WAITING)
   left = [job for job in jobs if known.get(job.name) not in active]
   by_report: dict[Path, list[sweep.Job]] = {}
@@ -106,6 +120,16 @@ def _left(workdir: Path, jobs: Sequence[sweep.Job]) -> list[sweep.Job]:
     by_report.setdefault(job.report, []).append(job)
   for report, group in by_report.items():
     done = all(known.get(job.name) == status.DONE for job in group)
-    if done and not report.is_file():
+    if done and not _is_evaluated(report.parent, study):
       left.append(group[0])
   return left
+
+
+def _is_evaluated(folder: Path, study: Any) -> bool:
+  """Whether what was evaluated and reported is what there is now."""
+  names = ("report.html", "config.json")
+  if not all((folder / name).is_file() for name in names):
+    return False
+  config = study if study is not None else load_run(folder).config
+  state = records.state_of(folder, config, study=study is not None)
+  return records.is_done(folder, state)

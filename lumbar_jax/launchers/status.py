@@ -12,6 +12,7 @@ from typing import Any
 
 from absl import logging
 
+from lumbar_jax import records
 from lumbar_jax.errors import InputError
 from lumbar_jax.files import read_json
 from lumbar_jax.launchers.submit import FOLDER, JOBS_FILE, load_submitit
@@ -136,6 +137,5 @@ def show(entries: Sequence[Entry]) -> None:
   counts = ", ".join(f"{states.count(state)} {state}" for state in _STATES)
   reports = dict.fromkeys(entry.report for entry in entries)
   for report in reports:
-    there = "evaluated" if report.is_file() else "not evaluated yet"
-    logging.info("%s: %s", report, there)
+    logging.info("%s: %s", report, records.describe(report.parent))
   logging.info("%s", counts)

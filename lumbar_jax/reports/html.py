@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lumbar_jax import advice
+from lumbar_jax import advice, records
 from lumbar_jax.data.prepare import PreparedStudy
 from lumbar_jax.evaluation.results import AVERAGED, MEAN
 from lumbar_jax.evaluation.surface_table import summarise
@@ -66,6 +66,7 @@ def _context(
     "colors": {s.name: s.color for s in run.scheme.structures},
     "data_name": contents.data_name(run),
     "is_phantom": run.config.data.source == "phantom",
+    "outdated": records.is_outdated(run.folder, run.config),
     "settings": contents.changed_settings(run),
     "training": _training(run, facts),
     "curves": pictures.learning_curves(run, facts),

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
+from lumbar_jax import leaks
 from lumbar_jax.evaluation import confusion, surface_table, tables
 from lumbar_jax.evaluation.results import MEAN
 from lumbar_jax.evaluation.tables import MEAN_ROWS, SURFACE_COLUMNS
@@ -38,12 +39,12 @@ def write_tables(found: Found) -> dict[str, list[dict[str, Any]]]:
 
   Table 6 has the shown models by both labellings, Table 7 by the config's.
   """
-  folder, note = found.run.folder / "tables", ""
+  folder, shared = found.run.folder / "tables", leaks.note(found.run.folder)
   for name in ("table8.csv", "table8.tex", "surface.csv"):
     (folder / name).unlink(missing_ok=True)  # those of an earlier report
-  if found.is_phantom:
-    note = PHANTOM_NOTE
-  options = {"note": note, **found.bootstrap}
+  notes = [PHANTOM_NOTE] if found.is_phantom else []
+  notes += [f"{shared[0].upper()}{shared[1:]}."] if shared else []
+  options = {"note": " ".join(notes), **found.bootstrap}
   both = [
     Entry(m, k, found.results[m]) for m in found.compared for k in ("MAP", "TH")
   ]
@@ -57,10 +58,12 @@ def write_tables(found: Found) -> dict[str, list[dict[str, Any]]]:
       folder, *_ablation_entries(found), **options
     )
   rows["models"] = model_rows(found)
-  tables.write_table(folder / "models.csv", MODELS_COLUMNS, rows["models"])
+  tables.write_table(
+    folder / "models.csv", MODELS_COLUMNS, rows["models"], shared
+  )
   rows["wilcoxon"] = wilcoxon_rows(found)
   tables.write_table(
-    folder / "wilcoxon.csv", WILCOXON_COLUMNS, rows["wilcoxon"]
+    folder / "wilcoxon.csv", WILCOXON_COLUMNS, rows["wilcoxon"], shared
   )
   names = found.run.scheme.names
   rows["confusion"] = confusion_rows(found)
@@ -68,11 +71,12 @@ def write_tables(found: Found) -> dict[str, list[dict[str, Any]]]:
     folder / "confusion.csv",
     ("model", *confusion.columns(names)),
     rows["confusion"],
+    shared,
   )
   rows["surface"] = surface_rows(found)
   if rows["surface"]:
     tables.write_table(
-      folder / "surface.csv", STUDY_SURFACE_COLUMNS, rows["surface"]
+      folder / "surface.csv", STUDY_SURFACE_COLUMNS, rows["surface"], shared
     )
   return rows
 

@@ -11,6 +11,7 @@ import optax
 
 from lumbar_jax import models
 from lumbar_jax.errors import InputError
+from lumbar_jax.leaks import source_fold
 from lumbar_jax.models.inference import FoldedNetwork, fold
 from lumbar_jax.runs import Run, load_run
 from lumbar_jax.training.checkpoints import load_best
@@ -136,6 +137,5 @@ def initial_weights(run: Run, fold: int):
   folder = run.config.training.init_from
   if not folder:
     return None
-  other = load_run(folder)
-  _, trained = load_fold(other, fold if fold in other.folds else 0)
+  _, trained = load_fold(load_run(folder), source_fold(folder, fold))
   return lambda fresh: transfer(fresh, trained, Path(folder))

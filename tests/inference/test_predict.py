@@ -15,6 +15,7 @@ from lumbar_jax import config as config_lib
 from lumbar_jax import files, runs, space
 from lumbar_jax.data.prepare import prepare_in_memory
 from lumbar_jax.data.studies import Study
+from lumbar_jax.environment import record_environment
 from lumbar_jax.errors import InputError, explain
 from lumbar_jax.evaluation.labelling import label, write_thresholds
 from lumbar_jax.evaluation.reconstruction import study_scores
@@ -261,7 +262,7 @@ def test_a_study_is_predicted_once(trained, tmp_path, monkeypatch):
   assert statuses(more) == {"a": "done", "b": "done"}
   with pytest.raises(InputError, match=r"Labelling 'TH'.*--overwrite"):
     predict(trained.folder, folder, output, labelling="MAP")
-  runs.record_environment(runs.load_run(moved), {"another": "study"})
+  record_environment(runs.load_run(moved), {"another": "study"})
   with pytest.raises(InputError, match="TrainingDataDigest"):
     predict(moved, folder, output)
   redone = predict(

@@ -9,12 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lumbar_jax import config as config_lib
+from lumbar_jax import records as evaluation
 from lumbar_jax.errors import InputError
 from lumbar_jax.files import read_json
 from lumbar_jax.launchers import command as command_lib
 from lumbar_jax.launchers import status, submit
 from lumbar_jax.launchers.sweep import Job
 from lumbar_jax.launchers.task import record_path
+from lumbar_jax.runs import open_run
 from lumbar_jax.training.checkpoints import Checkpoints
 from lumbar_jax.training.writers import MetricWriter
 
@@ -107,13 +110,18 @@ def test_a_job_that_must_give_way_is_run_again(tmp_path):
   assert read_json(record_path(records, "a"))["code"] == 0
 
 
-def test_one_job_goes_on_where_only_the_report_is_missing(tmp_path):
+def test_one_job_goes_on_where_only_the_evaluation_is_missing(tmp_path):
   train(tmp_path / "a")
   jobs = [job(tmp_path, "a", "pass")]
   submit.submit("local", tmp_path, jobs, [])
   wait_for(lambda: ended(tmp_path, "a"))
   assert command_lib._left(tmp_path, jobs) == jobs
-  (tmp_path / "report.html").touch()
+  (tmp_path / "report.html").touch()  # asked for midway
+  assert command_lib._left(tmp_path, jobs) == jobs
+  run = open_run(tmp_path, config_lib.default())
+  with evaluation.evaluating(tmp_path, evaluation.reader(run)):
+    pass
+  evaluation.reported(tmp_path)
   assert command_lib._left(tmp_path, jobs) == []
 
 

@@ -10,6 +10,7 @@ from lumbar_jax import config as config_lib
 from lumbar_jax import metrics, runs
 from lumbar_jax.data.prepare import PreparedStudy
 from lumbar_jax.data.volumes import read_volume, write_volume
+from lumbar_jax.environment import record_environment
 from lumbar_jax.evaluation import tables
 from lumbar_jax.evaluation.labelling import write_thresholds
 from lumbar_jax.evaluation.results import Results, Row
@@ -100,7 +101,7 @@ def write_rest(run: runs.Run, studies) -> None:
   folds = [["sub-90"], ["sub-91", "sub-92"]]
   splits = {"test": test, "folds": folds, "unlabelled": [], "settings": {}}
   write_json(run.folder / "splits.json", splits)
-  runs.record_environment(run, {s.name: s.info["digest"] for s in studies})
+  record_environment(run, {s.name: s.info["digest"] for s in studies})
   for fold in (0, 1, None):
     values = np.linspace(0.05, 0.95, run.scheme.num_classes)
     write_thresholds(run.thresholds_path(fold), run.scheme, values)

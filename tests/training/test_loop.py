@@ -3,6 +3,7 @@
 import resource
 import signal
 
+import jax
 import numpy as np
 import pytest
 from flax import linen as nn
@@ -80,6 +81,30 @@ def test_the_best_checkpoint_holds_the_weights_of_the_best_epoch(tmp_path):
   assert info["epoch"] == position.best_epoch == 0
   kernel = variables["params"]["Conv_0"]["kernel"]
   np.testing.assert_array_equal(kernel, work.state.params["Conv_0"]["kernel"])
+
+
+def test_more_epochs_end_as_if_they_had_been_planned(tmp_path):
+  """In the same weights bit for bit, the same best epoch, the same lines."""
+  folder, whole = tmp_path / "more", tmp_path / "whole"
+  trainer(folder, num_epochs=2).run()
+  more = trainer(folder, num_epochs=5)
+  assert more.position.epoch == 2
+  planned = trainer(whole, num_epochs=5)
+  assert more.run().to_json() == planned.run().to_json()
+  for ours, theirs in zip(
+    jax.tree.leaves((more.state.params, more.state.opt_state)),
+    jax.tree.leaves((planned.state.params, planned.state.opt_state)),
+    strict=True,
+  ):
+    np.testing.assert_array_equal(ours, theirs)
+  lines = [read_metrics(place) for place in (folder, whole)]
+  for line in (*lines[0], *lines[1]):
+    line.pop("time_s")
+  assert lines[0] == lines[1]
+  assert len(lines[0]) == 5
+  target = {"params": more.state.params}
+  best = [load_best(p / "checkpoints", target)[0] for p in (folder, whole)]
+  jax.tree.map(np.testing.assert_array_equal, *best)
 
 
 def test_the_best_epoch_by_iou_with_artefacts(tmp_path):

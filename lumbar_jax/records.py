@@ -1,0 +1,171 @@
+"""What was evaluated, and reported, with which weights.
+
+  evaluation/record.json: {"evaluated": STATE, "reported": STATE}
+
+That a report is there says nothing of what it is a report of: a study can grow,
+a run can be trained on, and a report can be asked for midway. So a state is
+kept: the digests of each fold's weights and thresholds, of the studies, and of
+what a study compares. Work is done where both are the present state.
+"""
+
+import contextlib
+import functools
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from absl import logging
+
+from lumbar_jax import config as config_lib
+from lumbar_jax import distributed
+from lumbar_jax.errors import InputError
+from lumbar_jax.files import digest, file_digest, read_json, write_json
+from lumbar_jax.runs import ENSEMBLE_FILE, Run, load_run
+from lumbar_jax.training.identity import best_identity
+
+FILE = Path("evaluation", "record.json")
+EVALUATED, REPORTED = "evaluated", "reported"
+_NO_MATTER = ("batch_size",)  # of config.evaluation, for the results
+
+State = dict[str, Any]
+
+
+def state_of(folder: Path, config: Any, *, study: bool = False) -> State:
+  """Returns what an evaluation of a folder would be made of now.
+
+  Args:
+    folder: a run's, an ensemble's or a study's.
+    config: its own.
+    study: whether it is a study's.
+
+  Returns:
+    {"weights": digests, "thresholds": digests, "data": digest, and of a study
+    "settings": digest}; nothing is loaded.
+  """
+  models = _models(config) if study else ["."]
+  folds = range(config.data.num_folds)
+  found: State = {
+    "weights": {m: _weights(folder / m, folds) for m in models},
+    "thresholds": {m: _thresholds(folder / m, folds) for m in models},
+    "data": _data(folder),
+  }
+  if study:
+    chosen = config_lib.flatten(
+      {"study": config.study, "evaluation": config.evaluation}
+    )
+    for name in _NO_MATTER:
+      del chosen[f"evaluation.{name}"]
+    found["settings"] = digest(chosen)
+  return json.loads(json.dumps(found))
+
+
+def reader(run: Run, *, study: bool = False) -> Callable[[], State]:
+  """Returns what returns the present state of an opened folder."""
+  return functools.partial(state_of, run.folder, run.config, study=study)
+
+
+def _models(config: Any) -> list[str]:
+  """Returns the folders of a study's networks, ensembles and ablations."""
+  from lumbar_jax.study_plan import planned  # which reads all networks
+
+  names = list(config.study.networks)
+  titles = [ensemble.title for ensemble in planned(config, names)]
+  return [f"runs/{n}" for n in names] + [f"ensembles/{t}" for t in titles]
+
+
+def _weights(folder: Path, folds: Sequence[int]) -> list[str]:
+  """Returns a digest a fold; of an ensemble, of its members' and its own."""
+  path, places = folder / ENSEMBLE_FILE, [folder]
+  if path.is_file():
+    places += [folder / m["path"] for m in read_json(path)["members"]]
+  return [
+    digest([best_identity(place / f"fold_{fold}") for place in places])
+    for fold in folds
+  ]
+
+
+def _thresholds(folder: Path, folds: Sequence[int]) -> list[str]:
+  places = [folder / f"fold_{fold}" for fold in folds]
+  paths = [place / "thresholds.json" for place in (folder, *places)]
+  return [file_digest(path) if path.is_file() else "" for path in paths]
+
+
+def _data(folder: Path) -> str:
+  names = ("environment.json", "splits.json")
+  found = [
+    read_json(path) if path.is_file() else {}
+    for path in (folder / name for name in names)
+  ]
+  studies, splits = found
+  parts = ("test", "folds", "training")
+  return digest(studies.get("studies"), [splits.get(part) for part in parts])
+
+
+def goal(state: State) -> str:
+  """Returns the digest of all of a state that evaluating does not change."""
+  return digest({n: v for n, v in state.items() if n != "thresholds"})
+
+
+def read(folder: Path) -> dict[str, State]:
+  """Returns a folder's record; {} where there is none that can be read."""
+  try:
+    found = read_json(folder / FILE)
+  except (OSError, ValueError):  # damaged: evaluated again
+    return {}
+  return found if isinstance(found, dict) else {}
+
+
+def is_done(folder: Path, state: State) -> bool:
+  """Whether a folder is evaluated and reported in its present state."""
+  record = read(folder)
+  there = (folder / "report.html").is_file()
+  return there and record.get(EVALUATED) == record.get(REPORTED) == state
+
+
+@contextlib.contextmanager
+def evaluating(folder: Path, state: Callable[[], State]) -> Iterator[None]:
+  """Records that the block has evaluated a folder.
+
+  Not where weights have changed meanwhile: it is then evaluated again.
+  """
+  before = goal(state())
+  yield
+  if not distributed.is_main():
+    return
+  after = state()
+  if goal(after) != before:
+    logging.warning(
+      "%s: weights have changed while they were evaluated: evaluate again",
+      folder,
+    )
+    return
+  write_json(folder / FILE, {**read(folder), EVALUATED: after})
+
+
+def reported(folder: Path) -> None:
+  """Records that a report was written of what is evaluated."""
+  record = read(folder)
+  if EVALUATED in record:
+    write_json(folder / FILE, {**record, REPORTED: record[EVALUATED]})
+
+
+def is_outdated(folder: Path, config: Any) -> bool:
+  """Whether a run's evaluation is of other weights than it has now."""
+  record = read(folder)
+  return EVALUATED in record and record[EVALUATED] != state_of(folder, config)
+
+
+def describe(folder: Path) -> str:
+  """Returns how far the evaluation of a run's or study's folder is."""
+  if not (folder / "report.html").is_file():
+    return "not evaluated yet"
+  if not read(folder):
+    return "a report without a record of what was evaluated"
+  try:
+    config = load_run(folder).config
+    study = config.mode == "study"
+    done = is_done(folder, state_of(folder, config, study=study))
+  except InputError as error:
+    return f"not readable ({error})"
+  return "evaluated" if done else "evaluated before, not in its present state"
