@@ -57,7 +57,8 @@ class TestOnce:
     (tmp_path / "report.html").unlink()
     assert work(tmp_path, config)
 
-  def test_of_several_at_once_one_does_it(self, tmp_path):
+  def test_of_several_at_once_one_does_it(self, tmp_path, monkeypatch):
+    monkeypatch.setattr(finishing, "_WAIT_S", 0.05)
     train(tmp_path)
     done = []
     start = threading.Barrier(4)

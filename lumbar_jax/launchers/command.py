@@ -127,9 +127,10 @@ def _left(
 
 def _is_evaluated(folder: Path, study: Any) -> bool:
   """Whether what was evaluated and reported is what there is now."""
-  names = ("report.html", "config.json")
-  if not all((folder / name).is_file() for name in names):
-    return False
-  config = study if study is not None else load_run(folder).config
+  config = study
+  if config is None:
+    if not (folder / "config.json").is_file():
+      return False
+    config = load_run(folder).config
   state = records.state_of(folder, config, study=study is not None)
   return records.is_done(folder, state)

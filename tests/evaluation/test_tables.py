@@ -157,6 +157,17 @@ def test_saved_tables_read_back(tmp_path):
     assert one == pytest.approx(other, nan_ok=True)
 
 
+def test_a_note_stands_in_every_row_of_every_table(tmp_path):
+  tables.save(tmp_path, make_results(), note="seen before", **FAST)
+  for name in ("per_class.csv", "per_study.csv"):
+    found = tables.read_table(tmp_path / name)
+    assert {row["note"] for row in found} == {"seen before"}
+    assert list(found[0])[-1] == "note"
+  names, rows = tables.read_rows(tmp_path / "confusion.csv")
+  assert names[-1] == "note"
+  assert {row["note"] for row in rows} == {"seen before"}
+
+
 def test_foreign_tables_are_refused(tmp_path):
   path = tmp_path / "per_class.csv"
   with pytest.raises(InputError, match=r"per_class\.csv"):

@@ -10,6 +10,7 @@ from reports_page import Page
 
 from lumbar_jax import metrics
 from lumbar_jax.anatomy import Scheme, Structure
+from lumbar_jax.environment import record_environment
 from lumbar_jax.evaluation import surface_table, tables
 from lumbar_jax.evaluation.results import Results, Row, load_counts
 from lumbar_jax.evaluation.tables import MEAN_ROWS
@@ -305,6 +306,16 @@ def test_flags_come_from_the_cache_without_studies(tmp_path):
     write_json(run.cache / name / "info.json", {"info": {"flags": flags}})
   facts = contents.gather(run)
   assert contents.study_flags(run, facts, ()) == {"a_1": ["T1w: refused"]}
+
+
+def test_what_was_learnt_from_and_tested_on_is_said(tmp_path):
+  run = fakes.fake_run(tmp_path)
+  fakes.write_rest(run, [])
+  shared = {"shared_patients": {"1": ["sub-<7> (test): the same files"]}}
+  record_environment(run, {}, shared)
+  page = Page(write_report(run))
+  assert "Evaluated on patients whom the weights have learnt from." in page.text
+  assert "fold 1: sub-<7> (test): the same files." in page.text
 
 
 def test_a_damaged_table_is_named(tmp_path):
