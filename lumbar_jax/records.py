@@ -60,6 +60,11 @@ def state_of(folder: Path, config: Any, *, study: bool = False) -> State:
   return json.loads(json.dumps(found))
 
 
+def weights_of(run: Run, folds: Sequence[int]) -> list[str]:
+  """Returns a digest of the weights of each fold of a run or an ensemble."""
+  return _weights(run.folder, folds)
+
+
 def reader(run: Run, *, study: bool = False) -> Callable[[], State]:
   """Returns what returns the present state of an opened folder."""
   return functools.partial(state_of, run.folder, run.config, study=study)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from lumbar_jax import distributed
+from lumbar_jax import distributed, records
 from lumbar_jax.arrays import StudyLabels
 from lumbar_jax.config import identity
 from lumbar_jax.data.prepare import (
@@ -103,8 +103,7 @@ class Job:
       logging.warning("%s is damaged; the study is predicted again", damaged[0])
       return False
     sidecar = _sidecar(outputs.sidecar_path(folder, stem))
-    same = {**self.record, outputs.RUN_NAME: sidecar.get(outputs.RUN_NAME)}
-    if any(sidecar.get(name) != value for name, value in same.items()):
+    if outputs.difference(sidecar, self.record):
       return False
     key = entry_digest(study, self.run.config.data, self.run.scheme)
     return sidecar.get("InputDigest") == key
@@ -158,6 +157,7 @@ def describe(
   run: Run, fold: int | None, labelling: str, thresholds: Thresholds | None
 ) -> dict[str, Any]:
   """Returns what tells the predictions of one call from another's."""
+  folds = list(run.folds) if fold is None else [fold]
   path = run.folder / "environment.json"
   trained_on = None
   if path.is_file():
@@ -170,8 +170,9 @@ def describe(
     outputs.RUN_NAME: run.folder.absolute().name,
     "Network": run.title,
     "ConfigDigest": digest(identity(run.config), *_ensemble(run)),
+    outputs.WEIGHTS: digest(records.weights_of(run, folds)),
     "TrainingDataDigest": digest(trained_on),
-    "Folds": list(run.folds) if fold is None else [fold],
+    "Folds": folds,
     "Labelling": labelling,
     "Thresholds": values,
   }

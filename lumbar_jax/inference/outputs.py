@@ -35,6 +35,7 @@ from lumbar_jax.timing import stage
 
 BIDS_VERSION = "1.10.0"
 RUN_NAME = "Run"  # may change: a run's folder can be moved and renamed
+WEIGHTS = "WeightsDigest"  # which older versions did not write
 _DESCRIPTION = "dataset_description.json"
 
 
@@ -212,12 +213,25 @@ def _check_folder(path: Path, maker: Mapping, overwrite: bool) -> None:
       path=path.parent,
     )
   old, new = makers[0].get("Parameters") or {}, maker["Parameters"]
-  for name in new:
-    differs = name != RUN_NAME and old.get(name) != new[name]
-    if differs and not overwrite:
-      raise InputError(
-        f"this folder holds predictions with {name} {old.get(name)!r}, not "
-        f"{new[name]!r}",
-        "give another --output, or --overwrite to make them all again",
-        path=path.parent,
-      )
+  name = difference(old, new)
+  if name and not overwrite:
+    raise InputError(
+      f"this folder holds predictions with {name} {old.get(name)!r}, not "
+      f"{new[name]!r}",
+      "give another --output, or --overwrite to make them all again",
+      path=path.parent,
+    )
+
+
+def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+  """Returns the first field in which predictions were made otherwise, or "".
+
+  Args:
+    old: what is recorded; older versions did not name the weights.
+    new: what predicts now.
+  """
+  for name, value in new.items():
+    unknown = name == WEIGHTS and name not in old
+    if name != RUN_NAME and not unknown and old.get(name) != value:
+      return name
+  return ""

@@ -20,6 +20,7 @@ from lumbar_jax.errors import InputError, explain
 from lumbar_jax.evaluation.labelling import label, write_thresholds
 from lumbar_jax.evaluation.reconstruction import study_scores
 from lumbar_jax.evaluation.scorers import fold_scorers
+from lumbar_jax.files import write_json
 from lumbar_jax.inference import claims, jobs, outputs
 from lumbar_jax.inference import predict as predict_lib
 from lumbar_jax.inference import segment as segment_lib
@@ -262,6 +263,12 @@ def test_a_study_is_predicted_once(trained, tmp_path, monkeypatch):
   assert statuses(more) == {"a": "done", "b": "done"}
   with pytest.raises(InputError, match=r"Labelling 'TH'.*--overwrite"):
     predict(trained.folder, folder, output, labelling="MAP")
+  info = moved / "fold_0" / "checkpoints" / "best" / "9999" / "info"
+  write_json(info / "metadata", {"checksum": {"content": "trained anew"}})
+  with pytest.raises(InputError, match="WeightsDigest"):
+    predict(moved, folder, output)
+  shutil.rmtree(info.parent)
+  assert statuses(predict(moved, folder, output)) == statuses(third)
   record_environment(runs.load_run(moved), {"another": "study"})
   with pytest.raises(InputError, match="TrainingDataDigest"):
     predict(moved, folder, output)
