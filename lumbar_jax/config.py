@@ -36,15 +36,12 @@ FREE_FIELDS = (
   "evaluation.surface_tolerance_mm",  # surface.csv says what it was
 )
 
-# What these name is compared by its content (`runs`, `origins`), and a run may
-# be continued with more epochs.
+# Compared by content, see `runs`; and what may be raised.
 BY_CONTENT = ("data.scheme", "model.backbone_weights", "training.init_from")
 EPOCHS = "training.num_epochs"
 
-# Digests of older versions' configs stay what they were: these came to be free
-# later, and those came to be later.
+# Fields that came to be free after digests of configs were kept.
 _FREED = ("model.remat", "evaluation.batch_size", "evaluation.num_bootstrap")
-_ADDED = ()
 
 # Ensembles keep a record of their own (ensemble.json); a study can grow; a
 # benchmark measures.
@@ -284,12 +281,7 @@ def identity(config) -> dict[str, Any]:
   other runs and predictions hold against a digest of it.
   """
   usual = flatten(default())
-  found = shaping(config) | {name: usual[name] for name in _FREED}
-  return {
-    name: value
-    for name, value in found.items()
-    if name not in _ADDED or value != usual[name]
-  }
+  return shaping(config) | {name: usual[name] for name in _FREED}
 
 
 def validate(config: ml_collections.ConfigDict) -> None:

@@ -1,10 +1,13 @@
 """environment.json: where, with what and on whom a run works."""
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
+from lumbar_jax import leaks
+from lumbar_jax.data.prepare import PreparedStudy
+from lumbar_jax.data.splits import Splits
 from lumbar_jax.errors import InputError
 from lumbar_jax.files import read_json, write_json
 from lumbar_jax.runs import NEW_FOLDER, Run
@@ -51,6 +54,19 @@ def record_environment(
       **more,
     },
   )
+
+
+def record_data(
+  run: Run, splits: Splits, studies: Sequence[PreparedStudy]
+) -> None:
+  """Writes whom a run works on; refuses what it has learnt from before."""
+  shared = leaks.find(run, splits, studies)
+  leaks.check(run, shared)
+  more = leaks.facts(run, studies)
+  if shared:
+    more |= {"shared_patients": shared, "shared_allowed": True}
+  digests = {s.name: s.info["digest"] for s in studies}
+  record_environment(run, digests, more)
 
 
 def _check_same(old: Mapping[str, str], new: Mapping[str, str], path) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 
 from absl import logging
 
-from lumbar_jax import distributed, leaks, remarks
+from lumbar_jax import distributed, remarks
 from lumbar_jax.anatomy import Scheme
 from lumbar_jax.data.checks import check_all_masks, of_record
 from lumbar_jax.data.pipeline import PatchSource, Sources
@@ -25,7 +25,7 @@ from lumbar_jax.data.splits import Splits
 from lumbar_jax.data.splits_file import load_or_make_splits
 from lumbar_jax.data.studies import Study
 from lumbar_jax.data.study_arrays import mask_table
-from lumbar_jax.environment import record_environment
+from lumbar_jax.environment import record_data
 from lumbar_jax.errors import InputError
 from lumbar_jax.evaluation.evaluate import (
   collect_thresholds,
@@ -110,7 +110,7 @@ def material(run: Run) -> Material:
     distributed.barrier("prepared")
   prepared = _prepare(run, labelled, found.mask_scheme)
   with distributed.main_first("environment"):
-    _record_data(run, splits, prepared)
+    record_data(run, splits, prepared)
   for study in prepared:
     for flag in study.info["flags"]:
       logging.warning("%s: %s", study.name, flag)
@@ -130,19 +130,6 @@ def _warn_of_masks(
   ):
     warned = finding.severity == WARNING
     logging.log(logging.WARNING if warned else logging.INFO, "%s", finding)
-
-
-def _record_data(
-  run: Run, splits: Splits, studies: Sequence[PreparedStudy]
-) -> None:
-  """Writes whom a run works on; refuses what it has learnt from before."""
-  shared = leaks.find(run, splits, studies)
-  leaks.check(run, shared)
-  more = leaks.facts(run, studies)
-  if shared:
-    more |= {"shared_patients": shared, "shared_allowed": True}
-  digests = {s.name: s.info["digest"] for s in studies}
-  record_environment(run, digests, more)
 
 
 def _divided(run: Run) -> tuple[Found, Splits]:
