@@ -114,20 +114,19 @@ def material(run: Run) -> Material:
   for study in prepared:
     for flag in study.info["flags"]:
       logging.warning("%s: %s", study.name, flag)
-  _warn_of_masks(run, prepared, found.mask_scheme)
+  _tell_of_masks(run, found, prepared)
   unlabelled = tuple(s for s in found.studies if s.mask is None)
   return Material(splits, tuple(prepared), unlabelled)
 
 
-def _warn_of_masks(
-  run: Run, studies: Sequence[PreparedStudy], mask_scheme: Scheme | None
+def _tell_of_masks(
+  run: Run, found: Found, studies: Sequence[PreparedStudy]
 ) -> None:
-  """Logs what is doubtful about the masks of all studies together."""
+  """Logs what is to know about the masks of all studies together."""
   masks = [of_record(s.info["labels"]) for s in studies if "labels" in s.info]
-  table = mask_table(run.config.data, run.scheme, mask_scheme)
-  for finding in check_all_masks(
-    masks, run.scheme, table, explained=mask_scheme is not None
-  ):
+  table = mask_table(run.config.data, run.scheme, found.mask_scheme)
+  explained = found.mask_scheme is not None
+  for finding in check_all_masks(masks, run.scheme, table, explained=explained):
     warned = finding.severity == WARNING
     logging.log(logging.WARNING if warned else logging.INFO, "%s", finding)
 

@@ -5,7 +5,7 @@ and prediction raises the errors and keeps the warnings as the study's flags.
 """
 
 import dataclasses
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import nibabel as nib
@@ -20,6 +20,8 @@ from lumbar_jax.data.mask_checks import (
   counts_of,
   of_record,
 )
+from lumbar_jax.data.normalisation import check_contrast
+from lumbar_jax.data.registration import check_overlap
 from lumbar_jax.data.sources.found import ERROR, WARNING, Finding, finding_of
 from lumbar_jax.data.studies import Study
 from lumbar_jax.data.volumes import Volume, read_volume
@@ -108,20 +110,17 @@ def check_channels(study: Study, channels: Sequence[str]) -> None:
 
 
 def check_study(
-  study: Study,
-  channels: Collection[str],
-  table: Mapping[int, int] | None,
-  assume_orientation: str = "",
+  study: Study, data_config, table: Mapping[int, int] | None
 ) -> StudyRow:
   """Reads every file of a study and lists what is wrong.
 
   Args:
     study: the files.
-    channels: the configured channels, the reference first.
+    data_config: `config.data`.
     table: {number in the mask: class}; None: any number may occur.
-    assume_orientation: `config.data.assume_orientation`.
   """
   findings: list[Finding] = []
+  channels = tuple(data_config.channels)
   try:
     check_channels(study, channels)
   except InputError as error:
@@ -131,9 +130,8 @@ def check_study(
 
   def read(path: Path, dtype=np.float32) -> Volume | None:
     try:
-      return read_volume(
-        path, dtype=dtype, assume_orientation=assume_orientation
-      )
+      assumed = data_config.assume_orientation
+      return read_volume(path, dtype=dtype, assume_orientation=assumed)
     except InputError as error:
       findings.append(finding_of(error, study=study.name))
     return None
@@ -147,8 +145,8 @@ def check_study(
     if volume is not None:
       grids[channel] = grid_of(volume)
       grey[channel] = measure(volume.array)
-      findings += check_image(volume, study.name)
       reference = volume if channel == channels[0] else reference
+      findings += _check_image(volume, reference, data_config, study.name)
   mask = read(study.mask, None) if study.mask is not None else None
   counts = {} if mask is None else counts_of(mask)
   if mask is not None:
@@ -160,6 +158,22 @@ def check_study(
     counts,
     grey,
   )
+
+
+def _check_image(
+  volume: Volume, reference: Volume | None, data_config, study: str
+) -> list[Finding]:
+  """Checks an image, and what preparation would refuse in its later steps."""
+  findings = check_image(volume, study)
+  if any(finding.severity == ERROR for finding in findings):
+    return findings
+  try:
+    check_contrast(volume.array, data_config.normalisation, volume.path)
+    if reference is not None:
+      check_overlap(reference, volume)
+  except InputError as error:
+    findings.append(finding_of(error, study=study))
+  return findings
 
 
 def grid_of(volume: Volume) -> Grid:

@@ -153,14 +153,10 @@ def _check_studies(
   progress: Callable[[int, int, str], None] | None,
 ) -> tuple[StudyRow, ...]:
   rows = []
-  channels = tuple(data_config.channels)
   # Threads, since most of the time goes into unpacking .gz files.
   num_threads = min(4, os.cpu_count() or 1)
   with concurrent.futures.ThreadPoolExecutor(num_threads) as pool:
-    assumed = data_config.assume_orientation
-    for row in pool.map(
-      lambda s: check_study(s, channels, table, assumed), studies
-    ):
+    for row in pool.map(lambda s: check_study(s, data_config, table), studies):
       rows.append(row)
       if progress is not None:
         progress(len(rows), len(studies), row.name)

@@ -19,7 +19,7 @@ def _zscore(values: np.ndarray, sample: np.ndarray) -> np.ndarray | None:
     return None
   mean = sample.mean(dtype=np.float64)
   deviation = sample.std(dtype=np.float64)
-  if deviation <= 1e-6 * max(abs(mean), 1e-12):
+  if deviation <= 1e-6 * abs(mean):
     return None
   return (values.astype(np.float64) - mean) / deviation
 
@@ -30,7 +30,7 @@ _PERCENTILES = (0.5, 99.5)
 def _percentile(values: np.ndarray) -> np.ndarray | None:
   """Returns values clipped to two percentiles and scaled to 0 .. 1."""
   low, high = np.percentile(values, _PERCENTILES).tolist()
-  if high - low <= 1e-6 * max(abs(high), 1e-12):
+  if high - low <= 1e-6 * abs(high):
     return None
   return (np.clip(values, low, high).astype(np.float64) - low) / (high - low)
 
@@ -70,6 +70,22 @@ def _scaled(
       path=path,
     )
   return scaled
+
+
+def check_contrast(
+  array: np.ndarray, method: str, path: str | Path | None = None
+) -> None:
+  """Checks that a channel can be scaled, before it is resampled.
+
+  Args:
+    array: [n h w] intensities on the channel's own grid.
+    method: a name of `METHODS`.
+    path: the channel's file, for the error.
+
+  Raises:
+    InputError: as `normalise`.
+  """
+  _scaled(array.ravel(), method, path)
 
 
 def normalise(

@@ -88,13 +88,47 @@ def resample(
   resampled = ndimage.affine_transform(
     array, index_map, output_shape=shape, order=1, mode="nearest"
   )
+  return resampled, field_of_view(array.shape, index_map, shape)
+
+
+def field_of_view(
+  moving_shape: tuple[int, ...], index_map: np.ndarray, shape: tuple[int, ...]
+) -> np.ndarray:
+  """Returns [shape] bool, True where a voxel lies in the moving volume.
+
+  Args:
+    moving_shape: of the moving volume.
+    index_map: [4 4], index on the fixed grid -> index on the moving one.
+    shape: of the fixed grid.
+  """
   field = np.ones(shape, bool)
   grid = np.ogrid[tuple(slice(size) for size in shape)]
-  for row, size in zip(index_map[:3], array.shape, strict=True):
+  for row, size in zip(index_map[:3], moving_shape, strict=True):
     index = sum(a * g for a, g in zip(row[:3], grid, strict=True)) + row[3]
     # The hair's breadth keeps a coinciding border in, whatever the rounding.
     field &= (index > -0.5 - 1e-3) & (index < size - 0.5 + 1e-3)
-  return resampled, field
+  return field
+
+
+def check_overlap(fixed: Volume, moving: Volume) -> None:
+  """Checks that volumes overlap by their headers.
+
+  Raises:
+    InputError: they do not.
+  """
+  index_map = np.linalg.inv(moving.affine) @ fixed.affine
+  shapes = moving.array.shape, fixed.array.shape
+  _check_overlap(field_of_view(shapes[0], index_map, shapes[1]), fixed, moving)
+
+
+def _check_overlap(field: np.ndarray, fixed: Volume, moving: Volume) -> None:
+  if not field.any():
+    raise InputError(
+      f"it does not overlap with {fixed.path}",
+      "check that both belong to the same session and that their headers are "
+      "right, or leave the channel out with --config.data.channels=...",
+      path=moving.path,
+    )
 
 
 def mutual_information(
@@ -241,11 +275,5 @@ def register(
   array, field = resample(
     moving.array, pair.index_map(transform), fixed.array.shape
   )
-  if not field.any():
-    raise InputError(
-      f"it does not overlap with {fixed.path}",
-      "check that both belong to the same session and that their headers are "
-      "right, or leave the channel out with --config.data.channels=...",
-      path=moving.path,
-    )
+  _check_overlap(field, fixed, moving)
   return Registration(array, field, pair.world(transform), *judged)

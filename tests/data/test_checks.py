@@ -67,8 +67,7 @@ def settings():
 def _told(study, settings, scheme=SPIDER, source=SPIDER):
   """Returns what doctor, prediction and training say of a study."""
   table = scheme.lookup(source, dict(settings.remap))
-  assumed = settings.assume_orientation
-  row = check_study(study, settings.channels, table, assumed)
+  row = check_study(study, settings, table)
   found = [(f.severity, f.problem) for f in row.findings]
   errors = [problem for severity, problem in found if severity == "error"]
   if errors:
@@ -185,6 +184,32 @@ def test_no_orientation_is_refused_by_all_and_assumed_by_all(study, settings):
 def test_constant_images_are_refused_by_all(study, settings):
   _replace_image(study, np.full(SHAPE, 3, np.int16))
   assert _told(study, settings) == [("error", "all 1800 voxels are 3")]
+
+
+def test_what_cannot_be_normalised_is_refused_by_all(study, settings):
+  array = np.zeros(SHAPE, np.int16)
+  array[3, 3] = 1, 2, 3, 4, 5  # beyond the 99.5th percentile
+  _replace_image(study, array)
+  assert _told(study, settings) == []
+  settings.normalisation = "percentile"
+  ((severity, problem),) = _told(study, settings)
+  assert severity == "error"
+  assert "constant image" in problem
+  _replace_image(study, _picture().astype(np.float32) * np.float32(1e-33))
+  for settings.normalisation in ("volume", "nonzero", "percentile"):
+    assert _told(study, settings) == []
+
+
+def test_a_channel_beside_the_reference_is_refused_by_all(study, settings):
+  settings.update(channels=("T2w", "T1w"), registration="none")
+  study.images["T1w"] = study.images["T2w"].with_name("T1w.nii.gz")
+  for far_mm, severities in ((0, []), (900, ["error"])):
+    affine = AFFINE.copy()
+    affine[1, 3] += far_mm
+    _save(study.images["T1w"], _picture() % 77, affine)
+    told = _told(study, settings)
+    assert [severity for severity, _ in told] == severities
+  assert "it does not overlap with" in told[0][1]
 
 
 @pytest.mark.parametrize(
@@ -322,6 +347,7 @@ def test_old_entries_are_checked_without_being_made_again(
   for name in ("checks", "labels"):
     del record["info"][name]
   record["info"]["flags"] = []
+  del record["info_checksum"]  # which older entries lack, too
   path.write_text(json.dumps(record))
   monkeypatch.setattr(prepare, "make_arrays", None)  # making it would fail
   again = prepare_study(study, settings, SPIDER, cache)
@@ -339,6 +365,7 @@ def test_old_entries_of_headers_read_otherwise_are_made_again(
   record = json.loads(path.read_text())
   del record["info"]["checks"]
   record["info"]["spacing_mm"] = [4000.0, 1000.0, 1000.0]
+  del record["info_checksum"]
   path.write_text(json.dumps(record))
   assert prepare_study(study, settings, SPIDER, cache).info == fresh.info
 
