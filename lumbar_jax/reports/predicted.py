@@ -47,8 +47,9 @@ def paths_of(run: Run, studies: Iterable[PreparedStudy]) -> dict[str, Path]:
       if outputs.mask_path(*place).is_file()
     ]
     if places:
-      own = _place(run, study)
-      chosen = own if own in places else places[0]
+      # Where a tree keeps it, or flat under its own name.
+      own = _place(run, study), (run.folder / "predictions", study.name)
+      chosen = next((place for place in own if place in places), places[0])
       found[study.name] = outputs.mask_path(*chosen)
   return found
 
