@@ -10,7 +10,7 @@ import shutil
 from unittest import mock
 
 from corpus.entry import Family, flagged, read, read_or, refused, told
-from lumbar_jax import runs
+from lumbar_jax import locks
 
 READING = Family("fault while reading")
 WRITING = Family("fault while writing", commands=("predict", "training"))
@@ -261,7 +261,7 @@ def _without_locks(w):
     w.around.append(lambda n=name: mock.patch.object(fcntl, n, refuse))
 
   def lock(run):
-    with runs.locked(run.folder):
+    with locks.locked(run.folder):
       pass
 
   w.then.append(lock)
@@ -282,7 +282,7 @@ def _left_over(w):
     folder.mkdir()
     (folder / ".claims").write_bytes(b"")
     (folder / ".lock").write_text("")
-  _without = runs.locked
+  _without = locks.locked
 
   def lock(run):
     with _without(run.folder):
