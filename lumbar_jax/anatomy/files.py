@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from absl import logging
+
 from lumbar_jax import escaping
 from lumbar_jax.anatomy.scheme import IGNORE_NAME, Scheme, Structure
 from lumbar_jax.anatomy.schemes import MIDAS12, SCHEMES
@@ -180,7 +182,10 @@ def load_scheme(name_or_path: str) -> Scheme:
   if name_or_path in SCHEMES:
     return SCHEMES[name_or_path]
   if Path(name_or_path).is_file():
-    return read_dseg_tsv(name_or_path)
+    scheme, notes = read_dseg_table(name_or_path)
+    for note in notes:
+      logging.info("%s: %s", name_or_path, note)
+    return scheme
   raise InputError(
     f"unknown label scheme {name_or_path!r}",
     did_you_mean(name_or_path, SCHEMES)

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from lumbar_jax.data.studies import Study
+from lumbar_jax.formats import names
 
 # Shown name: (unit, keys in a sidecar: keyword, tag)
 _NUMBERS = {
@@ -98,7 +99,7 @@ def _sidecar(study: Study, channel: str) -> Any:
   if known:
     return known
   path = study.images[channel]
-  stem = path.name.removesuffix(".gz").removesuffix(".nii")
+  stem = names.stem_of(path)
   try:
     text = path.with_name(f"{stem}.json").read_text(encoding="utf-8-sig")
     return json.loads(text)

@@ -14,7 +14,7 @@ from lumbar_jax.data import brightness
 from lumbar_jax.data import parts as parts_lib
 from lumbar_jax.data.checks import StudyRow, check_all_masks, check_study
 from lumbar_jax.data.doctor_text import format_report
-from lumbar_jax.data.sources import Found, scan
+from lumbar_jax.data.sources import Found, alike, scan
 from lumbar_jax.data.sources.found import (
   ERROR,
   INFO,
@@ -82,6 +82,8 @@ def examine(
   except InputError as error:
     found = Found((), None, Path(data_config.root), (finding_of(error),))
   findings += found.findings
+  findings += alike.without_mask(found.studies)
+  findings += alike.copies(found.studies)
   scheme, table = _label_table(found, data_config, findings)
   rows = _check_studies(found.studies, data_config, table, progress)
   findings += [finding for row in rows for finding in row.findings]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lumbar_jax import config, files
-from lumbar_jax.data.sources import scan
+from lumbar_jax.data.sources import alike, scan
 from lumbar_jax.inference.inputs import find_inputs
 
 
@@ -183,3 +183,28 @@ def test_identifiers_that_lost_their_zeros(tmp_path):
   assert sexes == [None, "M"]  # which of them is sub-001 cannot be known
   assert "2 rows match no folder: sub-01, sub-1" in said
   assert "1 folders have no row: sub-001" in said
+
+
+def test_the_challenges_folders_are_accounted_for(tmp_path):
+  for number in (1, 2):
+    _image(tmp_path / "train" / "MR" / f"Case{number}.NII.GZ".lower(), number)
+    _image(tmp_path / "train" / "Mask" / f"mask_case{number}.nii.gz")
+  _image(tmp_path / "train" / "Case3.nii.gz")
+  (tmp_path / "train" / "MR" / "Case4.nii.gz").symlink_to("gone")
+  found = scan(_settings(tmp_path, source="mrspineseg"))
+  assert [study.name for study in found.studies] == ["Case1", "Case2"]
+  assert "(neither in MR nor in Mask): train/Case3.nii.gz" in _said(found)
+  (error,) = [f for f in found.findings if f.severity == "error"]
+  assert (error.study, error.path.name) == ("Case4", "Case4.nii.gz")
+
+
+def test_copies_under_two_patients_are_a_leak(tmp_path):
+  _tree(tmp_path)
+  studies = scan(_settings(tmp_path)).studies
+  (finding,) = alike.copies(studies)
+  assert (finding.severity, "sub-001 and sub-002" in finding.problem) == (
+    "warning",
+    True,
+  )
+  _image(tmp_path / "sub-001" / "anat" / "sub-001_T2w.nii.gz", 2)
+  assert alike.copies(studies) == []

@@ -59,10 +59,8 @@ def scan(
       f"allowed: {', '.join(map(repr, SOURCES))}",
     )
   studies = tuple(sorted(found.studies, key=lambda study: study.name))
-  further = (*alike.check(studies), *alike.without_mask(studies))
-  return dataclasses.replace(
-    found, studies=studies, findings=(*found.findings, *further)
-  )
+  findings = (*found.findings, *alike.check(studies))
+  return dataclasses.replace(found, studies=studies, findings=findings)
 
 
 def find_studies(data_config, workdir: str | Path | None = None) -> Found:
@@ -87,7 +85,8 @@ def find_studies(data_config, workdir: str | Path | None = None) -> Found:
     logging.error("%s", finding)
   if errors:
     raise errors[0].error
-  for finding in found.findings:
+  further = *alike.without_mask(found.studies), *alike.copies(found.studies)
+  for finding in (*found.findings, *further):
     level = logging.WARNING if finding.severity == "warning" else logging.INFO
     logging.log(level, "%s", finding)
   return found

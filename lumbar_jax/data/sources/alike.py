@@ -1,11 +1,16 @@
 """Patients that may be one, and studies of whom there is no truth."""
 
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
+from pathlib import Path
 
 from lumbar_jax.data.sources.found import INFO, WARNING, Finding
 from lumbar_jax.data.studies import Study
 from lumbar_jax.errors import listed
+from lumbar_jax.files import file_digest
+
+_PART = 1 << 16  # bytes in the middle of a file: few files share them
 
 
 def core(identifier: str) -> str:
@@ -38,3 +43,40 @@ def without_mask(studies: Sequence[Study]) -> list[Finding]:
   problem = f"{len(names)} studies have no mask: {listed(names)}"
   remedy = "they take no part in training and evaluation"
   return [Finding(INFO, problem, remedy)]
+
+
+def copies(studies: Sequence[Study]) -> list[Finding]:
+  """Says which patients share an image: one may be trained on, one tested."""
+  owners = {}
+  for study in studies:
+    for path in study.images.values():
+      owners.setdefault(path, study)
+  groups = [list(owners)]
+  for key in (os.path.getsize, _middle, file_digest):  # the dear one last
+    groups = [part for group in groups for part in _split(group, key)]
+    groups = [g for g in groups if len({owners[p].patient for p in g}) > 1]
+  if not groups:
+    return []
+  shared = [" and ".join(owners[path].name for path in g) for g in groups]
+  problem = f"the same image under several patients: {listed(shared)}"
+  remedy = "keep one: if one is trained on, the other one's test says nothing"
+  return [Finding(WARNING, problem, remedy, groups[0][0])]
+
+
+def _split(
+  paths: Sequence[Path], key: Callable[[Path], Hashable]
+) -> list[list[Path]]:
+  """Returns the files in groups of one key; those without one alone."""
+  groups: dict[Hashable, list[Path]] = {}
+  for path in paths:
+    try:
+      groups.setdefault(key(path), []).append(path)
+    except OSError:  # whoever reads the file says so
+      continue
+  return list(groups.values())
+
+
+def _middle(path: Path) -> bytes:
+  with open(path, "rb") as file:
+    file.seek(max(0, os.path.getsize(path) // 2 - _PART // 2))
+    return file.read(_PART)

@@ -16,15 +16,18 @@ and capitalise the rest for `train/MR`). Upper and lower case are the same here.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lumbar_jax.anatomy import MRSPINESEG
+from lumbar_jax.data.sources import left_out
 from lumbar_jax.data.sources.found import ERROR, WARNING, Finding, Found
+from lumbar_jax.data.sources.left_out import Reason
 from lumbar_jax.data.sources.mids import check_root
 from lumbar_jax.data.studies import Study
 from lumbar_jax.errors import InputError
 from lumbar_jax.files import find_files
+from lumbar_jax.formats import names
 from lumbar_jax.progress import working
 
 TRAIN = "train"
@@ -52,6 +55,7 @@ def find(data_config) -> Found:
     for folder in folders
     for study in _studies(folder, _session(folder, root), findings)
   ]
+  findings += _unused(root, studies, findings)
   if not studies and not any(f.severity == ERROR for f in findings):
     raise _nothing_found(root)
   return Found(tuple(studies), MRSPINESEG, root, tuple(findings))
@@ -97,16 +101,36 @@ def _numbered(
   for path in sorted(folder.iterdir()):
     match = pattern.fullmatch(path.name)
     if match is None:
-      if path.name.endswith((".nii", ".nii.gz")):
+      if names.is_image(path) and not names.is_hidden(path.name):
         problem = f"left out: its name is not like {example}"
         findings.append(Finding(WARNING, problem, "rename it", path))
       continue
     number = int(match[1])
+    absent = left_out.unfetched(path, f"Case{number}")
+    if absent is not None:
+      findings.append(absent)
+      continue
     if number in files:
       problem = f"case {number} is there twice, as {files[number].name} too"
       findings.append(Finding(ERROR, problem, "keep one of them", path))
     files.setdefault(number, path)
   return files
+
+
+def _unused(
+  root: Path, studies: Sequence[Study], findings: Sequence[Finding]
+) -> list[Finding]:
+  """Reports the images below the root that are not used."""
+  used = [p for s in studies for p in (*s.images.values(), s.mask) if p]
+  used += [finding.path for finding in findings if finding.path is not None]
+
+  def why(path: Path) -> Reason:
+    if names.looks_like_mask(path):
+      return left_out.MASKS
+    remedy = "move it to MR, or Mask, if it belongs to the data"
+    return Reason(WARNING, "neither in MR nor in Mask", remedy)
+
+  return left_out.report(root, used, why)
 
 
 def _report_unmatched(
