@@ -180,6 +180,7 @@ def _work() -> None:
 
   logs.setup()
   crashes.log_to(_path(_OUTPUT), _path(_WORKDIR))
+  crashes.watch_threads()
   cache = _COMPILE_CACHE.value
   if cache is None and _DISTRIBUTED.value:
     cache = ""  # XLA can hang where only some of the processes find a program

@@ -7,11 +7,14 @@ import datetime
 import shlex
 import sys
 import tempfile
+import threading
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from lumbar_jax import installed
+from absl import logging
+
+from lumbar_jax import errors, installed
 
 _folders: tuple[Path, ...] = ()
 
@@ -23,6 +26,19 @@ def log_to(*folders: Path | None) -> None:
   """
   global _folders
   _folders = tuple(folder for folder in folders if folder is not None)
+
+
+def watch_threads() -> None:
+  """Lets threads (a library's, that nobody waits for) say their errors so."""
+  threading.excepthook = _end_of_thread
+
+
+def _end_of_thread(args: threading.ExceptHookArgs) -> None:
+  if args.exc_value is None or isinstance(args.exc_value, SystemExit):
+    return
+  name = args.thread.name if args.thread is not None else "a thread"
+  known = errors.explain(args.exc_value)
+  logging.error("%s", known[0] if known else report(args.exc_value, name))
 
 
 def report(error: BaseException, what: str = "") -> str:

@@ -94,9 +94,9 @@ def _become(scratch: Path, path: Path) -> None:
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
-  """Writes UTF-8 text atomically."""
+  r"""Writes UTF-8 text atomically; bytes of names that are none become \xNN."""
   with atomic_path(path) as scratch:
-    scratch.write_text(text, encoding="utf-8")
+    scratch.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def copy_file(source: str | os.PathLike, path: str | os.PathLike) -> None:

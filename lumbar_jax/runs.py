@@ -4,7 +4,7 @@ config.json  dseg.tsv  splits.json  environment.json  thresholds.json
 origins.json (of a run that starts from other weights)
 fold_0..N/{checkpoints/, metrics.jsonl, thresholds.json}
 evaluation/{per_class.csv, per_study.csv, confusion.csv, surface.csv}
-predictions/  report.html
+predictions/  report.html  crash-YYYYMMDD-HHMMSS.log (of an unforeseen error)
 """
 
 import dataclasses

@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import threading
 
 import pytest
 
@@ -121,6 +122,37 @@ def test_a_crash_log_finds_another_folder(tmp_path, monkeypatch):
   there.rename(tmp_path / "gone")
   assert crashes.write_log(error, folders=[full]) is None
   assert "Traceback" in crashes.report(error)  # then at least on the console
+
+
+@pytest.mark.parametrize(
+  ("error", "words", "logs"),
+  [
+    (OSError(28, "No space left on device", "events"), "events: no space", 0),
+    (ZeroDivisionError("x"), "ZeroDivisionError: x (not foreseen", 1),
+    (SystemExit(0), "", 0),
+  ],
+)
+@pytest.mark.filterwarnings(
+  "ignore::pytest.PytestUnhandledThreadExceptionWarning"
+)
+def test_a_threads_error_is_a_line_too(
+  tmp_path, monkeypatch, caplog, error, words, logs
+):
+  monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+  monkeypatch.setattr(crashes, "_folders", (tmp_path,))
+  monkeypatch.setattr(crashes.installed, "versions", lambda: "1")
+  crashes.watch_threads()
+
+  def fail():
+    raise error
+
+  thread = threading.Thread(target=fail)
+  thread.start()
+  thread.join()
+  assert words in caplog.text
+  assert bool(caplog.text) == bool(words)
+  assert "Traceback" not in caplog.text
+  assert len(list(tmp_path.glob("crash-*.log"))) == logs
 
 
 def test_errors_of_input_stay_as_they_are():

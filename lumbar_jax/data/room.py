@@ -7,14 +7,34 @@ import nibabel as nib
 import numpy as np
 from absl import logging
 
+from lumbar_jax.data.prepare import volume_files
 from lumbar_jax.data.studies import Study
 from lumbar_jax.errors import InputError
 from lumbar_jax.space import check_writable, free_bytes, human
 
+_PACKED = 1100  # how much smaller gzip can make a file at best
 _REMEDY = (
   "free some space there, or give another place: --config.data.cache=FOLDER "
   "for the prepared studies, --workdir for all of the run"
 )
+
+
+def grid(path: Path | None) -> tuple[float, np.ndarray]:
+  """Returns (voxels, their sizes [3] in mm) of a header; 0 if it cannot be.
+
+  A damaged header may claim more than a file can hold, however packed.
+  """
+  try:
+    header = nib.load(path).header
+    shape = np.array(header.get_data_shape()[:3], float)
+    zooms = np.array(header.get_zooms()[:3], float)
+    size = shape.prod() * header.get_data_dtype().itemsize
+    stored = sum(file.stat().st_size for file in volume_files(path))
+    if shape.size == 3 and size <= _PACKED * stored:
+      return float(shape.prod()), zooms
+  except Exception:  # whoever reads it for real says what is wrong
+    pass
+  return 0.0, np.ones(3)
 
 
 def prepared_bytes(study: Study, data_config) -> float:
@@ -23,13 +43,8 @@ def prepared_bytes(study: Study, data_config) -> float:
   Float32 channels and a uint8 mask at training resolution, and a uint8 mask on
   the native grid; see `prepare.PreparedStudy`.
   """
-  try:
-    header = nib.load(study.images[data_config.channels[0]]).header
-    shape = np.array(header.get_data_shape()[:3], float)
-    zooms = np.array(header.get_zooms()[:3], float)
-  except Exception:  # whoever reads it for real says what is wrong
-    return 0
-  voxels, scale = shape.prod(), 1.0
+  voxels, zooms = grid(study.images.get(data_config.channels[0]))
+  scale = 1.0
   if data_config.spacing_mm:  # in the plane, across which slices lie apart
     in_plane = np.delete(zooms, np.argmax(zooms))
     scale = in_plane.prod() / data_config.spacing_mm**2

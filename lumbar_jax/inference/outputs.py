@@ -2,6 +2,7 @@
 
     OUTPUT/dataset_description.json  dseg.tsv
     OUTPUT/itksnap_labels.txt  slicer_colors.ctbl
+    OUTPUT/failed.tsv  crash-*.log   if something failed
     OUTPUT/[sub-X/[ses-Y/]anat/]STEM_dseg.nii.gz   on the image's own grid
                                 STEM_dseg.json     how it was made
                                 STEM_overlay.png

@@ -9,10 +9,9 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import nibabel as nib
-import numpy as np
 from absl import logging
 
+from lumbar_jax.data.room import grid
 from lumbar_jax.data.studies import Study
 from lumbar_jax.errors import InputError, printable
 from lumbar_jax.inference import outputs
@@ -115,11 +114,7 @@ def _warn_of_windows(names: Iterable[str]) -> None:
 
 def likely_bytes(job: Job, study: Study) -> float:
   """Returns about what a study's files will take; 0 if nobody can tell yet."""
-  image = study.images.get(job.run.config.data.channels[0])
-  try:
-    voxels = float(np.prod(nib.load(image).shape))
-  except Exception:  # whoever reads it for real says what is wrong
-    return 0
+  voxels, _ = grid(study.images.get(job.run.config.data.channels[0]))
   size = _SMALL + voxels * _MASK + job.overlays * _OVERLAY
   if job.probabilities:
     size += voxels * job.run.scheme.num_classes * _SCORE

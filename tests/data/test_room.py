@@ -40,6 +40,11 @@ def test_the_estimate_is_that_of_the_arrays(study, data):
   assert prepared_bytes(study, data) == voxels * (4 + 1 + 1)
   data.spacing_mm = 1.0  # a quarter of the pixels
   assert prepared_bytes(study, data) == voxels * (5 / 4 + 1)
+  huge = nib.Nifti1Header()
+  huge.set_data_shape((30000, 30000, 30000))  # more than the file can hold
+  study.images["T2w"].with_suffix("").write_bytes(huge.binaryblock + bytes(4))
+  claims = Study("a", "", {"T2w": study.images["T2w"].with_suffix("")})
+  assert prepared_bytes(claims, data) == 0
   study.images["T2w"].write_bytes(b"no image")
   assert prepared_bytes(study, data) == 0
 
