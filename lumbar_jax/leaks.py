@@ -74,7 +74,7 @@ def source_fold(folder: str | Path, fold: int) -> int:
       "config.training.init_from takes the folder of a trained run",
       path=folder,
     )
-  return fold if fold < read_json(path)["data"]["num_folds"] else 0
+  return fold if fold < read_json(path, ["data"])["data"]["num_folds"] else 0
 
 
 def seen_at_start(config: Any) -> dict[str, Seen]:
@@ -91,11 +91,13 @@ def _seen_in(folder: Path, fold: int, below: tuple[Path, ...]) -> Seen:
   """Returns whom a fold was trained on, and what it was started from."""
   trained = nobody()
   try:
-    environment = read_json(folder / "environment.json")
+    environment = read_json(folder / "environment.json", ["studies"])
     splits, _ = read_splits(folder / "splits.json")
     place = [environment.get("source"), environment.get("root")]
     if None in place:  # an older version's
-      place = data_place(folder, read_json(folder / "config.json")["data"])
+      place = data_place(
+        folder, read_json(folder / "config.json", ["data"])["data"]
+      )
     patients = splits.train(fold)
   except (OSError, InputError):
     text = f"{folder} does not say whom it was trained on"
@@ -117,8 +119,8 @@ def _seen_before(folder: Path, fold: int, below: tuple[Path, ...] = ()) -> Seen:
   """Returns whom the weights had seen that a run's fold was started from."""
   path = folder / ORIGINS_FILE
   if path.is_file():
-    return read_json(path)["seen"].get(str(fold), nobody())
-  config = read_json(folder / "config.json")
+    return read_json(path, ["seen"])["seen"].get(str(fold), nobody())
+  config = read_json(folder / "config.json", ["training"])
   other = config["training"].get("init_from", "")
   if not other:
     return nobody()
@@ -142,7 +144,7 @@ def _origins(run: Run, fold: int) -> list[tuple[str, Seen]]:
   if not (run.folder / ENSEMBLE_FILE).is_file():
     path = run.folder / "config.json"
     return [("", _seen_before(run.folder, fold))] if path.is_file() else []
-  members = read_json(run.folder / ENSEMBLE_FILE)["members"]
+  members = read_json(run.folder / ENSEMBLE_FILE, ["members"])["members"]
   return [
     (f" of {m['name']}", _seen_before(run.folder / m["path"], fold))
     for m in members
@@ -229,7 +231,7 @@ def check(run: Run, shared: Shared) -> None:
   if not shared:
     return
   path = run.folder / "environment.json"
-  old = read_json(path) if path.is_file() else {"files": {}}
+  old = read_json(path, ()) if path.is_file() else {"files": {}}
   known = "files" not in old or (
     old.get("shared_allowed") and old.get("shared_patients") == shared
   )
@@ -248,5 +250,5 @@ def check(run: Run, shared: Shared) -> None:
 def note(folder: Path) -> str:
   """Returns what tables have to say of a run's patients, or ""."""
   path = folder / "environment.json"
-  shared = read_json(path).get("shared_patients") if path.is_file() else None
-  return NOTE if shared else ""
+  known = read_json(path, ()) if path.is_file() else {}
+  return NOTE if known.get("shared_patients") else ""

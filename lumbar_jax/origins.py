@@ -68,7 +68,7 @@ def record(folder: Path, config: Any) -> None:
 def read(folder: Path) -> dict[str, Any]:
   """Returns a run's `origins.json`; {} where there is none."""
   path = folder / FILE
-  return read_json(path) if path.is_file() else {}
+  return read_json(path, ()) if path.is_file() else {}
 
 
 def check(folder: Path, old: Any, new: Any) -> None:

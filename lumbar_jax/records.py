@@ -83,7 +83,9 @@ def _weights(folder: Path, folds: Sequence[int]) -> list[str]:
   """Returns a digest a fold; of an ensemble, of its members' and its own."""
   path, places = folder / ENSEMBLE_FILE, [folder]
   if path.is_file():
-    places += [folder / m["path"] for m in read_json(path)["members"]]
+    places += [
+      folder / m["path"] for m in read_json(path, ["members"])["members"]
+    ]
   return [
     digest([best_identity(place / f"fold_{fold}") for place in places])
     for fold in folds
@@ -99,7 +101,7 @@ def _thresholds(folder: Path, folds: Sequence[int]) -> list[str]:
 def _data(folder: Path) -> str:
   names = ("environment.json", "splits.json")
   found = [
-    read_json(path) if path.is_file() else {}
+    read_json(path, ()) if path.is_file() else {}
     for path in (folder / name for name in names)
   ]
   studies, splits = found

@@ -240,7 +240,10 @@ def record_epochs(run: Run) -> None:
   bit for bit as if it had been begun with the larger one.
   """
   path = run.folder / "config.json"
-  content, wanted = read_json(path), run.config.training.num_epochs
+  content, wanted = (
+    read_json(path, ["training"]),
+    run.config.training.num_epochs,
+  )
   before = content["training"]["num_epochs"]
   if before != wanted:
     logging.info(

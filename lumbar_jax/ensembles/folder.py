@@ -132,7 +132,7 @@ def _fill(folder: Path, first: Run, config: Any) -> None:
   """
   copy_file(first.folder / "splits.json", folder / "splits.json")
   # What the member was allowed to see, the ensemble is asked for again.
-  environment = read_json(first.folder / "environment.json")
+  environment = read_json(first.folder / "environment.json", ["studies"])
   environment.pop("shared_allowed", None)
   write_json(folder / "environment.json", environment)
   config = config.copy_and_resolve_references()
@@ -213,7 +213,7 @@ def outdated(folder: Path, digests: Mapping[str, Sequence[str]]) -> bool:
   path = folder / ENSEMBLE_FILE
   return path.is_file() and any(
     entry["weights"] != list(digests.get(entry["name"], entry["weights"]))
-    for entry in read_json(path)["members"]
+    for entry in read_json(path, ["members"])["members"]
   )
 
 
