@@ -56,12 +56,12 @@ def _verdict(report: "Report") -> str:
   )
 
 
-def _wrap(text: str, first: str = "") -> list[str]:
-  """Returns lines that fit; paths and other long words stay whole."""
+def _wrap(text: str, indent: int = 0) -> list[str]:
+  """Returns lines that fit; long words stay whole."""
   return textwrap.wrap(
     one_line(text),
     WIDTH,
-    initial_indent=f"{first:<{_INDENT}}" if first else "",
+    initial_indent=" " * indent,
     subsequent_indent=" " * _INDENT,
     break_long_words=False,
     break_on_hyphens=False,
@@ -69,17 +69,21 @@ def _wrap(text: str, first: str = "") -> list[str]:
 
 
 def _lines(found: Group) -> list[str]:
-  """Returns a finding's lines, or one for all that say the same."""
-  finding, word = found.first, found.first.severity.upper()
+  """Returns a finding's line, or for many that say the same one and names.
+
+  A finding is one line however long, so that it can be searched for.
+  """
+  finding, names = found.first, found.names
+  word = f"{finding.severity.upper():<{_INDENT}}"
   study = f"[{finding.study}] " if finding.study else ""
-  number, names = len(found.findings), found.names
-  if number == 1:
-    return _wrap(f"{study}{finding}", word)
+  text = one_line(f"{study}{finding}")
+  if len(found.findings) == 1:
+    return [word + text]
   what = "studies" if all(f.study for f in found.findings) else "files"
-  such = "such as" if not found.alike else "the first of them"
+  such = "the first of them" if found.alike else "such as"
   return [
-    *_wrap(f"{len(names)} {what}, {such} {study}{finding}", word),
-    *_wrap(f"These {len(names)}: {some(names)}.", " " * (_INDENT - 1)),
+    f"{word}{len(names)} {what}, {such} {text}",
+    *_wrap(f"These {len(names)}: {some(names)}.", _INDENT),
   ]
 
 

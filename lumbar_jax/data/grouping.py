@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from lumbar_jax.data.sources.found import Finding
 
-NAMES_SHOWN = 8
+NAMES_SHOWN = 20
 _NUMBER = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?")
 _LIST = re.compile(r"#((, | x )#)+")
 _PATH = re.compile(r"(\.{0,2}/)[^\s:;,)]+")

@@ -314,13 +314,16 @@ def test_other_errors_are_not_joined(root):
   assert text.count("ERROR   [sub-") == 2
 
 
-def test_all_lines_fit_but_for_long_paths(root):
+def test_tables_fit_and_each_finding_is_one_line(root):
   for patient in PATIENTS:
     _mask(root, patient).unlink()
   _t2w(root).write_text("no image")
-  lines = format_report(examine(_settings(root))).splitlines()
-  for line in lines:
-    assert len(line) <= 110 or str(root) in line
+  report = examine(_settings(root))
+  lines = format_report(report).splitlines()
+  for finding in report.findings:
+    assert any(str(finding) in line for line in lines)
+  words = ("ERROR", "WARNING", "INFO")
+  assert all(len(li) <= 110 for li in lines if not li.startswith(words))
 
 
 def test_parts_are_counted_as_training_cuts_them(root):
