@@ -149,7 +149,19 @@ def points(workdir: Path, config: Any, axes: Sequence[str]) -> list[Point]:
     config_lib.validate(own)
     name = _point_name(values)
     found.append(Point(name, workdir / name, values | shared, own))
+  _check_names(found)
   return found
+
+
+def _check_names(found: Sequence[Point]) -> None:
+  """Raises InputError where two points would be trained in one folder."""
+  names = [point.name for point in found]
+  for point, name in zip(found, names, strict=True):
+    if names.count(name) > 1:
+      raise InputError(
+        f"--sweep: several points would lie in the folder {point.folder}",
+        "give values whose letters and digits differ",
+      )
 
 
 def job_flags(arguments: Sequence[str]) -> list[str]:

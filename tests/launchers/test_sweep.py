@@ -87,6 +87,12 @@ def test_bad_axes_are_said(tmp_path, axis, words):
     sweep.points(tmp_path, tiny(), [axis])
 
 
+def test_two_points_never_share_a_folder(tmp_path):
+  axes = ["data.masks=a/b,a-b", "seed=0,1"]
+  with pytest.raises(InputError, match=r"several points .*masks=a-b_seed=0"):
+    sweep.points(tmp_path, tiny(), axes)
+
+
 def test_what_jobs_have_of_their_own_is_taken_off_the_command_line():
   arguments = [
     *("--launcher=slurm", "--config=configs/midas.py:UMD", "--sweep", "seed=0"),
