@@ -26,7 +26,7 @@ _MAX_NAMED = 6
 
 CAUSES = (
   "classes that are not found mostly have one of these causes: too few steps "
-  "of training; too few masks with the class (--mode=doctor counts them); a "
+  "of training; too few masks with the class (--mode=doctor lists them); a "
   "class that is small beside the others (--config.training.dice=1 weighs all "
   "alike, config.training.class_weights single ones); masks whose numbers mean "
   "something else than their dseg.tsv says"

@@ -5,7 +5,14 @@ import warnings
 
 from absl import logging
 
-_QUIET = ("orbax", "tensorstore", "grain", "xla_bridge", "jax/_src")
+_QUIET = (
+  "orbax",
+  "matplotlib",
+  "tensorstore",
+  "grain",
+  "xla_bridge",
+  "jax/_src",
+)
 
 
 class _Ours(std_logging.Filter):
