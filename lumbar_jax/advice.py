@@ -99,7 +99,7 @@ def rising_note(curve: Sequence[float], best_epoch: int) -> str:
   return (
     f"the validation IoU was still rising when training ended (epoch {num}: "
     f"{curve[-1]:.3f}; the best weights are of epoch {best_epoch + 1}): train "
-    f"longer with --config.training.num_epochs={2 * num}"
+    f"longer with --config.training.num_epochs={2 * num}, in the same folder"
   )
 
 
