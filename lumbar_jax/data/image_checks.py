@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lumbar_jax.data.normalisation import has_contrast
 from lumbar_jax.data.sources.found import ERROR, WARNING, Finding
 from lumbar_jax.data.volumes import Volume
 from lumbar_jax.formats.nifti_header import check_intent
@@ -30,6 +31,11 @@ def check_image(volume: Volume, study: str) -> list[Finding]:
   if len(values) == 1:
     problem = f"all {volume.array.size} voxels are {values[0]:g}"
     remedy = "export it again, or leave the study out"
+    findings.append(Finding(ERROR, problem, remedy, volume.path, study))
+  elif not has_contrast(volume.array):
+    problem = f"a constant image: its values lie between {volume.array.min():g}"
+    problem += f" and {volume.array.max():g}"
+    remedy = "export the volume again, or leave the study out"
     findings.append(Finding(ERROR, problem, remedy, volume.path, study))
   elif values:
     shown = " and ".join(f"{value:g}" for value in values)

@@ -13,14 +13,28 @@ import numpy as np
 from lumbar_jax.errors import InputError, did_you_mean
 
 
-def _zscore(values: np.ndarray, sample: np.ndarray) -> np.ndarray | None:
-  """Returns (values - mean) / deviation of the sample; None if constant."""
+def _moments(sample: np.ndarray) -> tuple[float, float] | None:
+  """Returns (mean, deviation) of a sample; None if it is constant."""
   if not sample.size:
     return None
   mean = sample.mean(dtype=np.float64)
   deviation = sample.std(dtype=np.float64)
   if deviation <= 1e-6 * abs(mean):
     return None
+  return mean, deviation
+
+
+def has_contrast(array: np.ndarray) -> bool:
+  """Whether an image is anything but constant, up to rounding."""
+  return _moments(array) is not None
+
+
+def _zscore(values: np.ndarray, sample: np.ndarray) -> np.ndarray | None:
+  """Returns (values - mean) / deviation of the sample; None if constant."""
+  moments = _moments(sample)
+  if moments is None:
+    return None
+  mean, deviation = moments
   return (values.astype(np.float64) - mean) / deviation
 
 

@@ -85,12 +85,21 @@ def _delimiter(content: str) -> tuple[str, int]:
   told = re.match(r"[\"']?sep=(.)[\"']?[\r\n]", content, re.IGNORECASE)
   if told:  # a line that spreadsheets write
     return told[1], 1
-  header = next((x for x in io.StringIO(content) if x.strip()), "").strip()
+  lines = io.StringIO(content, newline=None)  # lines that end in any way
+  header = next((x for x in lines if x.strip()), "").strip()
   if "\t" in header:
     return "\t", 0
-  counts = {d: len(next(csv.reader([header], delimiter=d))) for d in ",;"}
+  counts = {d: _count_cells(header, d) for d in ",;"}
   best = max(counts, key=counts.get)
   return (best if counts[best] > 1 else "\t"), 0
+
+
+def _count_cells(line: str, delimiter: str) -> int:
+  """Returns a line's number of cells; 1 where it cannot be divided."""
+  try:
+    return len(next(csv.reader([line], delimiter=delimiter)))
+  except csv.Error:
+    return 1
 
 
 def _parse(

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 COMMANDS = ("doctor", "predict", "training")
 READ, FLAGGED, REFUSED = "read right", "flagged", "refused"
-NAMED = "named"
+NAMED, LEFT_OUT = "named", "left out"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,8 +15,8 @@ class Expect:
   Attributes:
     outcomes: those that are right, the best first. `READ`: the result is that
       of the good input, without a warning. `FLAGGED`: the same result, with a
-      warning. `REFUSED`: an error that names the file. `NAMED`: some line
-      names it, however grave that is.
+      warning. `REFUSED`: an error that names the file. `LEFT_OUT`: no result,
+      and a warning. `NAMED`: some line names it, however grave that is.
     word: regular expression that the error, warning or line must match,
       whatever the case.
   """
@@ -41,6 +41,11 @@ def flagged(word: str) -> Expect:
 def named(word: str) -> Expect:
   """Left out or read, but never without a line about it."""
   return Expect((NAMED,), word)
+
+
+def left_out(word: str) -> Expect:
+  """No result, and a warning that says why."""
+  return Expect((LEFT_OUT,), word)
 
 
 def told(word: str) -> Expect:

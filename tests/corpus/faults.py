@@ -65,7 +65,7 @@ _WORDS = {
   errno.EROFS: ("a read-only disk", "read-only"),
   errno.EIO: ("the disk fails (input/output error)", "input/output|disk"),
   errno.ESTALE: ("a stale handle of a network disk", "stale"),
-  errno.EMFILE: ("too many open files", "open files"),
+  errno.EMFILE: ("too many open files", "too many.*files"),
   errno.ENAMETOOLONG: ("a name that is too long", "long"),
 }
 

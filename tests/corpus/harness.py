@@ -14,7 +14,7 @@ import nibabel as nib
 import numpy as np
 from absl import logging
 
-from corpus.entry import FLAGGED, NAMED, READ, REFUSED, Entry, Expect
+from corpus.entry import FLAGGED, LEFT_OUT, NAMED, READ, REFUSED, Entry, Expect
 from corpus.world import World
 from lumbar_jax import config as config_lib
 from lumbar_jax import runs, stages
@@ -32,6 +32,7 @@ class Seen:
 
   Attributes:
     errors, warnings, lines: what it said; `lines` is of any severity.
+    logged: errors in the log, which precede the one that ends a command.
     wrong: how the result differs from the good one; empty: not at all.
     made: whether there is a result.
     crash: traceback of an exception that nobody explains.
@@ -40,6 +41,7 @@ class Seen:
   errors: list[str] = dataclasses.field(default_factory=list)
   warnings: list[str] = dataclasses.field(default_factory=list)
   lines: list[str] = dataclasses.field(default_factory=list)
+  logged: list[str] = dataclasses.field(default_factory=list)
   wrong: str = ""
   made: bool = True
   crash: str = ""
@@ -84,7 +86,9 @@ class _Lines(std_logging.Handler):
       return  # the chatter of libraries
     text = record.getMessage()
     self.seen.lines.append(text)
-    if record.levelno >= std_logging.WARNING:
+    if record.levelno >= std_logging.ERROR:
+      self.seen.logged.append(text)
+    elif record.levelno >= std_logging.WARNING:
       self.seen.warnings.append(text)
 
 
@@ -116,7 +120,7 @@ def _watched(world: World, seen: Seen):
     if said is None:
       seen.crash = "".join(traceback.format_exception(error)[-6:])
     else:
-      seen.errors.append(said[0])
+      seen.errors += [*seen.logged, said[0]]
   finally:
     signal.alarm(0)
     signal.signal(signal.SIGALRM, old)
@@ -131,6 +135,8 @@ def run_doctor(world: World) -> Seen:
     config = world.config()
     config_lib.validate(config)
     report = doctor_lib.examine(config.data, world.workdir)
+    patients = {row.patient for row in report.rows}
+    seen.made = len(patients - set(map(world.name, world.others))) > 0
     text = doctor_lib.format_report(report)
     seen.lines += text.splitlines()
     for finding in report.findings:
@@ -222,7 +228,10 @@ def _is_bug(text: str) -> bool:
 
 
 def _result(world: World, states):
-  return states.get(world.name(world.target))
+  """Returns the target's result, even if it was given another name."""
+  unknown = [n for n in states if n not in map(world.name, world.others)]
+  default = states[unknown[0]] if len(unknown) == 1 else None
+  return states.get(world.name(world.target), default)
 
 
 def _flags(path: Path) -> list[str]:
@@ -277,8 +286,11 @@ def judge(expect: Expect, seen: Seen, culprit: Path | None) -> tuple[str, str]:
       return NAMED, ""
     if READ not in expect.outcomes:
       return "", f"nobody says {expect.word!r}: {seen.lines}"
+  if LEFT_OUT in expect.outcomes:
+    said = saying(seen.warnings) and not seen.made
+    return (LEFT_OUT, "") if said else ("", f"not left out: {seen.warnings}")
   if not seen.made:
-    return "", f"no result and no error (warnings: {seen.warnings})"
+    return "", f"no result and no error (lines: {seen.lines})"
   if FLAGGED in expect.outcomes and saying(seen.warnings):
     return FLAGGED, ""
   if READ not in expect.outcomes:
