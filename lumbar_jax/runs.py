@@ -181,6 +181,13 @@ def _check_classes(path: Path, scheme: Scheme) -> None:
       NEW_FOLDER,
       path=path,
     )
+  if stored.ignored != scheme.ignored:
+    raise InputError(
+      f"this folder was begun with {stored.ignored or 'no numbers'} to be "
+      f"ignored, not {scheme.ignored or 'none'}",
+      NEW_FOLDER,
+      path=path,
+    )
 
 
 def open_run(

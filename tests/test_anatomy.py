@@ -170,6 +170,18 @@ def test_names_are_one_line(tmp_path):
   assert anatomy.read_dseg_tsv(path).names == ("Back", "a b c")
 
 
+def test_a_run_records_what_its_scheme_ignores(tmp_path):
+  """So that its masks mean the same when it is opened again."""
+  scheme = Scheme("own", SPIDER.structures, (0, 1, 2, 9), ignored=(7, 255))
+  path = tmp_path / "own" / "dseg.tsv"
+  anatomy.write_dseg_tsv(path, scheme)
+  for recorded in (False, True):
+    back = anatomy.read_dseg_tsv(path, recorded=recorded)
+    assert back.names == scheme.names
+    assert back.ignored == scheme.ignored
+    assert back.lookup(back) == scheme.lookup(scheme)
+
+
 def test_a_foreign_dseg_tsv(tmp_path):
   """Numbers with gaps, in any order, other columns, no colours."""
   path = tmp_path / "manual" / "dseg.tsv"
@@ -240,7 +252,11 @@ def test_a_row_called_ignore_is_no_class(tmp_path):
   assert scheme.names == ("Background", "Disc")
   assert (scheme.indices, scheme.ignored) == ((0, 1), (9, 255))
   assert SPIDER.lookup(scheme) == {0: 0, 1: 2, 9: IGNORE, 255: IGNORE}
-  recorded = anatomy.read_dseg_tsv(path, recorded=True)  # by an older run
+  path.write_text(  # by an older run, to which they were classes
+    "index\tname\tcolor\n0\tBackground\t#000000\n1\tDisc\t#ff0000\n"
+    "9\tIgnore\t#00ff00\n255\tignore\t#0000ff\n"
+  )
+  recorded = anatomy.read_dseg_tsv(path, recorded=True)
   assert recorded.names == ("Background", "Disc", "Ignore", "ignore")
 
 

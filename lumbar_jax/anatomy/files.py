@@ -34,8 +34,8 @@ def read_dseg_table(
 
   Args:
     path: the table.
-    recorded: whether a run wrote it: every row is one of its classes then,
-      whatever the name.
+    recorded: whether a run wrote it: every row with a colour is one of its
+      classes then, whatever the name.
 
   Returns:
     The scheme, called after the file's folder, and notes on what was unusual.
@@ -61,10 +61,13 @@ def read_dseg_table(
     entries.append((index, name, shade))
   entries.sort()
   _check_numbers(entries, path)
-  ignored = ()
   if not recorded:
     _check_names(entries, path)
-    ignored = tuple(i for i, name, _ in entries if _ignores(name))
+  ignored = tuple(
+    index
+    for index, name, shade in entries
+    if _ignores(name) and not (recorded and shade)
+  )
   classes = [entry for entry in entries if entry[0] not in ignored]
   palette = MIDAS12.structures
   structures = tuple(
@@ -170,6 +173,8 @@ def write_dseg_tsv(path: str | Path, scheme: Scheme) -> None:
   writer.writerow(("index", "name", "color"))
   for number, structure in zip(scheme.indices, scheme.structures, strict=True):
     writer.writerow((number, escaping.cell(structure.name), structure.color))
+  for number in scheme.ignored:
+    writer.writerow((number, IGNORE_NAME, "n/a"))
   write_text(path, text.getvalue())
 
 
