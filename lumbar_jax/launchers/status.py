@@ -59,7 +59,18 @@ def read_status(workdir: Path) -> list[Entry]:
       path=workdir,
     )
   jobs = read_json(path, (), "restore it from a copy; no result is lost")
-  return [_entry(workdir, name, job) for name, job in sorted(jobs.items())]
+  return [_entry_or_damage(workdir, *item) for item in sorted(jobs.items())]
+
+
+def _entry_or_damage(workdir: Path, name: str, job: dict[str, Any]) -> Entry:
+  """Returns a job's entry; one damaged folder must not hide the others."""
+  try:
+    return _entry(workdir, name, job)
+  except InputError as error:
+    logging.error("job %s: %s", name, error)
+    log = (workdir / FOLDER / "logs" / f"{job['id']}_0_log.err").absolute()
+    report = workdir / job["report"]
+    return Entry(name, FAILED, 0, job["num_epochs"], log, report)
 
 
 def _entry(workdir: Path, name: str, job: dict[str, Any]) -> Entry:

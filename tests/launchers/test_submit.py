@@ -12,7 +12,7 @@ import pytest
 from lumbar_jax import config as config_lib
 from lumbar_jax import records as evaluation
 from lumbar_jax.errors import InputError
-from lumbar_jax.files import read_json
+from lumbar_jax.files import read_json, write_json
 from lumbar_jax.launchers import command as command_lib
 from lumbar_jax.launchers import status, submit
 from lumbar_jax.launchers.sweep import Job
@@ -233,3 +233,18 @@ def test_without_slurm_it_says_where_to_run(tmp_path, monkeypatch):
 def test_status_of_nothing_is_said(tmp_path):
   with pytest.raises(InputError, match="nothing was launched"):
     status.read_status(tmp_path)
+
+
+def test_one_damaged_folder_does_not_hide_the_other_jobs(tmp_path, caplog):
+  for name in ("a", "b"):
+    train(tmp_path / name)
+    said = {"code": 0, "host": "here", "pid": 1, "time": time.time() + 9}
+    write_json(record_path(tmp_path / submit.FOLDER / "records", name), said)
+  jobs = [job(tmp_path, name, "pass") for name in ("a", "b")]
+  submit._record(tmp_path / submit.FOLDER, "local", jobs, ["1", "2"])
+  (tmp_path / "a" / "metrics.jsonl").write_bytes(b'{"epo')
+  assert states(tmp_path) == {"a": "failed", "b": "done"}
+  assert "metrics.jsonl" in caplog.text
+  (tmp_path / submit.FOLDER / submit.JOBS_FILE).write_bytes(b"{")
+  with pytest.raises(InputError, match="no result is lost"):
+    states(tmp_path)
