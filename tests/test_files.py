@@ -234,3 +234,16 @@ def test_arrays_cut_short_are_named(tmp_path, length):
   np.savez_compressed(path, other=np.arange(60))
   with pytest.raises(InputError, match="counts"):
     files.read_arrays(path, "counts", remedy="tune again")
+
+
+def test_walk_yields_links_to_nothing_and_no_hidden_folders(tmp_path):
+  (tmp_path / ".git").mkdir()
+  (tmp_path / ".git" / "x.nii").touch()
+  (tmp_path / "deep.nii").mkdir()
+  (tmp_path / "deep.nii" / "a.NII").touch()
+  (tmp_path / "gone.nii").symlink_to("nowhere")
+  folders = []
+  found = list(files.walk(tmp_path, on_folder=folders.append))
+  assert found == [tmp_path / "gone.nii", tmp_path / "deep.nii" / "a.NII"]
+  assert folders == [tmp_path / "deep.nii"]
+  assert files.find_files(tmp_path, "*.nii") == [found[1]]

@@ -49,6 +49,8 @@ def report(
     if inner[0] in _OTHER_FOLDERS:
       return Reason(INFO, f"below {inner[0]}", "nothing has to be done")
     if not inner[0].startswith("sub-") or len(inner) == 1:
+      if names.looks_like_mask(path):  # predictions of ours, for example
+        return left_out.MASKS
       return Reason(
         WARNING,
         "not below a folder sub-X",
