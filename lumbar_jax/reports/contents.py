@@ -240,9 +240,13 @@ def study_flags(
   else:
     keys = facts.environment.get("studies", {})
     paths = {n: run.cache / f"{n}-{k}" / "info.json" for n, k in keys.items()}
-    infos = [
-      (name, read_json(path)["info"])
-      for name, path in paths.items()
-      if path.is_file()
-    ]
+    infos = [(name, _read_info(path)) for name, path in paths.items()]
   return {n: list(i["flags"]) for n, i in sorted(infos) if i.get("flags")}
+
+
+def _read_info(path: Path) -> dict[str, Any]:
+  """Returns what a cache's entry says of a study; nothing of a damaged one."""
+  try:
+    return dict(read_json(path)["info"])
+  except _DAMAGES:  # whoever prepares makes the entry again
+    return {}

@@ -77,6 +77,7 @@ def _context(found: Found, facts: Facts, tables: Tables) -> dict[str, Any]:
     "wilcoxon": shapes.tests(tables["wilcoxon"]),
     "surfaces": shapes.surfaces(found, tables["surface"]),
     "files": _files(run.folder),
+    "flags": _flags(found, facts),
     "against_members": _against_members(found),
     "taken_for": _taken_for(found),
     "map_words": _map_words(found),
@@ -103,6 +104,12 @@ def _headline(
     if name != found.best
   ]
   return [best, *others]
+
+
+def _flags(found: Found, facts: Facts) -> dict[str, list[str]]:
+  """Returns {study: what was remarked}, of all studies as far as known."""
+  cached = contents.study_flags(found.run, facts, ())
+  return cached | contents.study_flags(found.run, facts, found.studies)
 
 
 def _against_members(found: Found) -> list[dict[str, Any]]:

@@ -304,6 +304,7 @@ def test_flags_come_from_the_cache_without_studies(tmp_path):
   write_json(run.folder / "environment.json", environment)
   for name, flags in (("a_1-k", ["T1w: refused"]), ("a_1-old", ["stale"])):
     write_json(run.cache / name / "info.json", {"info": {"flags": flags}})
+  write_text(run.cache / "b-x" / "info.json", "{")  # damaged
   facts = contents.gather(run)
   assert contents.study_flags(run, facts, ()) == {"a_1": ["T1w: refused"]}
 

@@ -90,6 +90,7 @@ def full(tmp_path_factory):
     fakes.fake_study(f"sub-{n}_ses-1", fakes.truth_of(n, 4))
     for n in range(NUM_STUDIES)
   ]
+  studies[3].info["flags"].append("T2w: <b>odd</b>")
   fakes.write_rest(run, studies)
   fakes.write_history(run, 0, (0.5,))
   found = found_of(run, studies)
@@ -226,6 +227,10 @@ class TestPage:
     change = ((ours + 1) / 2 - (theirs + 1) / 2).round(3)  # of two classes
     assert cells[3].startswith(f"+{change:.3f}")
     assert cells[4] == "better"
+
+  def test_flagged_studies_are_listed(self, full):
+    (table,) = full[1].table("Study")
+    assert table["sub-3_ses-1"] == ["T2w: <b>odd</b>"]
 
   def test_which_class_is_taken_for_which_is_shown_by_model(self, full):
     found, page = full
