@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from lumbar_jax import records
 from lumbar_jax.ensembles.definitions import STACKING
 from lumbar_jax.errors import InputError
 from lumbar_jax.evaluation import paired
@@ -14,7 +15,7 @@ from lumbar_jax.evaluation.paired import Difference
 from lumbar_jax.evaluation.results import Results, load_counts
 from lumbar_jax.evaluation.statistics import bootstrap_options
 from lumbar_jax.files import read_json
-from lumbar_jax.runs import ENSEMBLE_FILE, Run
+from lumbar_jax.runs import ENSEMBLE_FILE, Run, load_run
 
 _DIGITS = 12  # of a digest
 
@@ -79,6 +80,8 @@ def _compare(
   except InputError as error:
     missing = error.problem == "no such file"
     return None, "it is not evaluated" if missing else error.problem
+  if records.is_outdated(folder, load_run(folder).config):
+    return None, "it was trained on since it was evaluated"
   if why := paired.not_comparable(results, own, labelling):
     return None, why
   options = bootstrap_options(run.config)

@@ -102,6 +102,17 @@ def test_a_member_that_cannot_be_compared_is_named(
   assert (line["name"], line["difference"], line["why"]) == ("two", None, why)
 
 
+def test_a_member_that_was_trained_on_is_not_compared(tmp_path):
+  run = make(tmp_path, {"one": (2, 2), "two": (1, 1), "joined": (1, 1)})
+  record = tmp_path / "one" / "evaluation" / "record.json"
+  write_json(record, {"evaluated": {"weights": "of yesterday"}})
+  facts = contents.gather(run)
+  found = ensemble_members.view(run, facts.results, facts.labelling)
+  one, two = found["members"]
+  assert one["why"] == "it was trained on since it was evaluated"
+  assert (two["why"], found["best"]) == ("", two)
+
+
 def test_a_meta_learner_has_its_own_curves(tmp_path):
   run = make(tmp_path, {}, "NAD")
   fakes.write_history(run, 0, (0.3, 0.8))
