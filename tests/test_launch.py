@@ -149,3 +149,30 @@ def test_summary_needs_no_data_and_draws(tmp_path):
 def test_summary_of_nothing_is_refused():
   with pytest.raises(InputError, match="--config is missing"):
     modes.run_mode("summary", modes.Options(config=None, workdir=None))
+
+
+def test_a_bug_is_one_line_and_a_log(tmp_path):
+  code = (
+    "import sys, launch\n"
+    "from absl import app\n"
+    "from lumbar_jax import modes\n"
+    "modes.run_mode = lambda *_: {}['absent']\n"
+    f"sys.argv = ['launch.py', '--mode=report', '--workdir={tmp_path}']\n"
+    "app.run(launch.main, flags_parser=launch._parse)\n"
+  )
+  result = subprocess.run(
+    [sys.executable, "-c", code],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+    timeout=300,
+    check=False,
+  )
+  assert result.returncode == 1
+  (log,) = tmp_path.glob("crash-*.log")
+  (line,) = result.stderr.strip().splitlines()
+  assert "KeyError: 'absent'" in line
+  assert str(log) in line
+  text = log.read_text()
+  assert "Traceback" in text
+  assert "--mode=report" in text
