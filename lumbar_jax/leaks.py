@@ -219,6 +219,25 @@ def _twins(
   return lines
 
 
+def trained_images(run: Run, folds: Iterable[int]) -> dict[str, str]:
+  """Returns {image file's digest: study} of what folds were trained on.
+
+  Empty where an older version kept no digests.
+  """
+  path = run.folder / "environment.json"
+  found = read_json(path, ()) if path.is_file() else {}
+  if not (found.get("files") and (run.folder / "splits.json").is_file()):
+    return {}
+  splits, _ = read_splits(run.folder / "splits.json")
+  patients = {patient for fold in folds for patient in splits.train(fold)}
+  return {
+    digest: name
+    for name, files in found["files"].items()
+    if found["patients"].get(name) in patients
+    for digest in _images([files])
+  }
+
+
 def check(run: Run, shared: Shared) -> None:
   """Refuses what `find` has found, unless the user wants it so.
 

@@ -250,6 +250,14 @@ class TestOrigins:
       begun(tmp_path, copy)
 
 
+def test_images_that_were_trained_on_are_known(other):
+  run = runs.load_run(other)
+  assert leaks.trained_images(run, [0]) == {"image of A2": "2_1"}
+  assert set(leaks.trained_images(run, [0, 1]).values()) == {"1_1", "2_1"}
+  write_json(other / "environment.json", {"studies": {}})
+  assert leaks.trained_images(run, [0, 1]) == {}
+
+
 def test_weights_without_a_checksum_are_told_by_their_files(tmp_path):
   place = tmp_path / "checkpoints" / "best" / "7"
   write_text(place / "tree" / "data", "a")

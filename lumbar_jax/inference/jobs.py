@@ -1,6 +1,7 @@
 """From one study's files to its segmentation's files."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from lumbar_jax import distributed, records
+from lumbar_jax import distributed, leaks, records
 from lumbar_jax.arrays import StudyLabels
 from lumbar_jax.config import identity
 from lumbar_jax.data.prepare import (
@@ -126,7 +127,7 @@ class Job:
       config,
       probabilities=self.probabilities,
     )
-    info = prepared.info
+    info = {**prepared.info, "flags": self._flags(prepared.info)}
     path = outputs.write_segmentation(
       *self.target(study),
       labels,
@@ -140,6 +141,20 @@ class Job:
       overlay=self.overlays,
     )
     return path, tuple(info["flags"])
+
+  @functools.cached_property
+  def _trained(self) -> dict[str, str]:
+    return leaks.trained_images(self.run, self.record["Folds"])
+
+  def _flags(self, info: Mapping[str, Any]) -> list[str]:
+    """Returns what is to be known of a prediction."""
+    known = {self._trained.get(digest) for digest in info["files"].values()}
+    names = sorted(known - {None})
+    seen = [
+      f"the network was trained on this image (study {', '.join(names)}): how "
+      "well it is segmented says nothing of new patients"
+    ]
+    return [*info["flags"], *(seen if names else [])]
 
 
 def _sidecar(path: Path) -> dict[str, Any]:
