@@ -18,6 +18,7 @@ from lumbar_jax.formats import text
 _DELIMITERS = {"\t": "tabs", ",": "commas", ";": "semicolons"}
 _BLANKS = "\ufeff\u200b\u200e\u200f"  # not seen, and not stripped as spaces
 _NAMES_SHOWN = 5
+MAX_ROWS = 200_000  # each takes far more memory than it has letters
 
 _Numbered = tuple[int, list[str]]  # number of the row, its cells
 
@@ -57,7 +58,7 @@ def read_table(path: str | Path) -> Table:
   delimiter, skipped = _delimiter(content)
   rows, how = _parse(content, delimiter, path)
   notes += how
-  rows = [row for row in rows[skipped:] if any(row[1])]
+  rows = rows[skipped:]
   if not rows:
     raise InputError(
       "no columns: the table is empty",
@@ -105,10 +106,10 @@ def _count_cells(line: str, delimiter: str) -> int:
 def _parse(
   content: str, delimiter: str, path: Path
 ) -> tuple[list[_Numbered], list[str]]:
-  """Returns all rows with their numbers, and notes.
+  """Returns the rows that are not blank with their numbers, and notes.
 
   Raises:
-    InputError: quotes that do not end, or a cell without measure.
+    InputError: quotes that do not end, a cell or a table without measure.
   """
   ways = [csv.QUOTE_MINIMAL] + [csv.QUOTE_NONE] * (delimiter == "\t")
   for quoting in ways:  # tab-separated files may have quotes that mean nothing
@@ -116,18 +117,24 @@ def _parse(
     reader = csv.reader(
       lines, delimiter=delimiter, quoting=quoting, strict=True
     )
-    rows, notes = [], []
+    rows, notes, number = [], [], 0
     try:
       for number, row in enumerate(reader, start=1):
-        rows.append((number, [_stripped(cell) for cell in row]))
+        cells = [_stripped(cell) for cell in row]
+        if any(cells):
+          rows.append((number, cells))
+        if len(rows) > MAX_ROWS:
+          raise csv.Error(f"a table of more than {MAX_ROWS} rows")
     except csv.Error as error:
-      problem = f"row {len(rows) + 1} cannot be read ({error})"
+      problem = f"row {number + 1} cannot be read ({error})"
       continue
     if quoting == csv.QUOTE_NONE:
       notes.append("it has quotes that do not pair: they are read as they are")
     return rows, notes
   raise InputError(
-    problem, "correct the quotes, or save the table anew", path=path
+    problem,
+    "check that it is the right file, correct its quotes, or save it anew",
+    path=path,
   )
 
 

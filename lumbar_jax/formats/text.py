@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lumbar_jax.errors import InputError
 
-MAX_BYTES = 64 << 20  # a table of a million studies is smaller
+MAX_BYTES = 16 << 20  # a table of ten thousand studies is smaller
 _SAVE = "save it as UTF-8 text, with tabs between the cells"
 
 _MARKS = (  # UTF-32's begins with UTF-16's

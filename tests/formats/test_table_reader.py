@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lumbar_jax.errors import InputError
-from lumbar_jax.formats import text
+from lumbar_jax.formats import tables, text
 from lumbar_jax.formats.tables import read_table
 
 LINES = ("patient\tT2w\tremark", "P1\ta.nii\tgut", "P2\tb.nii\tMüller, zwei")
@@ -125,6 +125,9 @@ def test_files_that_are_no_text(tmp_path, monkeypatch):
     read_table(tmp_path / "absent.tsv")
   with pytest.raises(InputError, match="not a file"):
     read_table(tmp_path)
+  monkeypatch.setattr(tables, "MAX_ROWS", 9)
+  with pytest.raises(InputError, match="more than 9 rows"):
+    _read(tmp_path, "a\n" * 11)
   monkeypatch.setattr(text, "MAX_BYTES", 1 << 20)
   with pytest.raises(InputError, match="more than 1 MiB"):
     _read(tmp_path, "a\n" * (1 << 20))

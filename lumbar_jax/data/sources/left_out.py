@@ -90,7 +90,7 @@ def report(
     leave_out(path, None if path in used else _reason(path, why))
   if next(files, None) is not None:
     problem = f"more than {MOST_FILES} files: the others were not looked at"
-    findings.append(Finding(INFO, problem, "give a narrower folder", folder))
+    findings.append(Finding(WARNING, problem, "give a narrower folder", folder))
   return [*findings, *_findings(folder, groups.items())]
 
 

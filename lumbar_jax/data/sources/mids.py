@@ -115,7 +115,7 @@ def check_root(root: str | Path) -> Path:
     raise InputError(
       "config.data.root is empty", "give --config.data.root=FOLDER"
     )
-  root = Path(root)
+  root = Path(root).expanduser()
   if not root.is_dir():
     raise InputError(
       "config.data.root is not a folder",
