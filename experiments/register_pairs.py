@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from lumbar_jax import installed
+from lumbar_jax.escaping import cell
 
 installed.require()
 
@@ -115,9 +116,9 @@ def _draw(page: list, path: Path) -> None:
 
 def _table(rows: list[dict]) -> str:
   text = io.StringIO()
-  writer = csv.DictWriter(text, rows[0], lineterminator="\n")
-  writer.writeheader()
-  writer.writerows(rows)
+  writer = csv.writer(text, lineterminator="\n")
+  writer.writerow(rows[0])
+  writer.writerows([map(cell, row.values()) for row in rows])
   return text.getvalue()
 
 

@@ -8,9 +8,10 @@ import pytest
 import reports_fakes as fakes
 from reports_page import Page
 
-from lumbar_jax import metrics
+from lumbar_jax import metrics, modes
 from lumbar_jax.anatomy import Scheme, Structure
 from lumbar_jax.environment import record_environment
+from lumbar_jax.errors import InputError
 from lumbar_jax.evaluation import surface_table, tables
 from lumbar_jax.evaluation.results import Results, Row, load_counts
 from lumbar_jax.evaluation.tables import MEAN_ROWS
@@ -354,6 +355,19 @@ def test_a_damaged_picture_is_listed(tmp_path):
   page = Page(write_report(run))
   assert page.images == []
   assert "predictions/s2_overlay.png" in page.text
+
+
+def test_without_its_data_a_run_has_a_report(tmp_path, monkeypatch):
+  def gone(run):
+    raise InputError("no such folder", "give another", path="/data/gone")
+
+  monkeypatch.setattr(modes.stages, "material", gone)
+  run = fakes.fake_run(tmp_path)
+  modes.report(modes.Options(config=None, workdir=tmp_path))
+  page = Page(run.folder / "report.html")
+  assert "Not at hand : /data/gone: no such folder. give another." in page.text
+  with pytest.raises(InputError):  # nothing was begun there
+    modes.report(modes.Options(config=run.config, workdir=tmp_path / "new"))
 
 
 def test_what_is_not_at_hand_is_said(tmp_path):
