@@ -127,37 +127,43 @@ def check_study(
     first = next(iter(study.images.values()))
     findings.append(finding_of(error, study=study.name))
     findings[-1] = dataclasses.replace(findings[-1], path=first)
-
-  def read(path: Path, dtype=np.float32) -> Volume | None:
-    try:
-      assumed = data_config.assume_orientation
-      return read_volume(path, dtype=dtype, assume_orientation=assumed)
-    except InputError as error:
-      findings.append(finding_of(error, study=study.name))
-    return None
-
   grids: dict[str, Grid | None] = {}
   grey: dict[str, Brightness] = {}
-  reference = None
+  reference, assumed = None, data_config.assume_orientation
   for channel in (c for c in channels if c in study.images):
-    volume = read(study.images[channel])
+    volume = _read(study.images[channel], study, assumed, findings)
     grids[channel] = None
     if volume is not None:
       grids[channel] = grid_of(volume)
       grey[channel] = measure(volume.array)
       reference = volume if channel == channels[0] else reference
       findings += _check_image(volume, reference, data_config, study.name)
-  mask = read(study.mask, None) if study.mask is not None else None
-  counts = {} if mask is None else counts_of(mask)
-  if mask is not None:
-    findings += check_mask(mask, counts, reference, table, study.name)
+  counts = None
+  if study.mask is not None:
+    mask = _read(study.mask, study, assumed, findings, dtype=None)
+    if mask is not None:
+      counts = counts_of(mask)
+      findings += check_mask(mask, counts, reference, table, study.name)
   return StudyRow(
     *(study.name, study.patient, study.session, grids),
-    None if mask is None else tuple(counts),
-    tuple(findings),
-    counts,
-    grey,
+    *(None if counts is None else tuple(counts), tuple(findings)),
+    *(counts or {}, grey),
   )
+
+
+def _read(
+  path: Path,
+  study: Study,
+  assumed: str,
+  findings: list[Finding],
+  dtype=np.float32,
+) -> Volume | None:
+  """Returns a volume, or None and adds what is wrong with it."""
+  try:
+    return read_volume(path, dtype=dtype, assume_orientation=assumed)
+  except InputError as error:
+    findings.append(finding_of(error, study=study.name))
+    return None
 
 
 def _check_image(

@@ -104,35 +104,34 @@ def check_all_masks(
     explained: whether a dseg.tsv says what the numbers mean.
   """
   numbers = sorted({n for counts in masks for n in counts if n in table})
-  classes = {table[n] for n in numbers}
   drawn = [n for n in numbers if table[n] not in (0, IGNORE)]
+  classes = {table[n] for n in drawn}
   missing = [
     name for k, name in enumerate(scheme.names) if k and k not in classes
   ]
   if not drawn or (explained and not missing):
     return []
-  problem, severity, remedy = "", INFO, ""
-  if missing:
-    severity = WARNING
-    problem = (
-      f"no mask has {listed(missing, by_name=False)} of scheme {scheme.name}"
-    )
+  absent = (
+    f"no mask has {listed(missing, by_name=False)} of scheme {scheme.name}"
+  )
+  if explained:
     remedy = (
       "a network cannot learn what it never sees: choose config.data.scheme to "
       "fit the masks, or add masks with it"
     )
-  if not explained:
-    meaning = [f"{n} as {scheme.names[table[n]]}" for n in drawn]
-    taken = (
-      "no dseg.tsv says what the masks' numbers mean, so they are taken as "
-      f"those of scheme {scheme.name}: {listed(meaning, 12, by_name=False)}"
-    )
-    problem = f"{taken}; {problem}" if problem else taken
-    remedy = (
-      "if they mean something else, write a dseg.tsv (columns index and name) "
-      "beside the masks, or choose config.data.scheme to fit them"
-    )
-  return [Finding(severity, problem, remedy)]
+    return [Finding(WARNING, absent, remedy)]
+  meaning = [f"{n} as {scheme.names[table[n]]}" for n in drawn]
+  problem = (
+    "no dseg.tsv says what the masks' numbers mean, so they are taken as "
+    f"those of scheme {scheme.name}: {listed(meaning, 12, by_name=False)}"
+  )
+  remedy = (
+    "if they mean something else, write a dseg.tsv (columns index and name) "
+    "beside the masks, or choose config.data.scheme to fit them"
+  )
+  if not missing:
+    return [Finding(INFO, problem, remedy)]
+  return [Finding(WARNING, f"{problem}; {absent}", remedy)]
 
 
 def counts_of(mask: Volume) -> dict[int | np.floating, int]:

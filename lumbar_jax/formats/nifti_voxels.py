@@ -1,5 +1,7 @@
 """The voxels of a NIfTI file."""
 
+from pathlib import Path
+
 import numpy as np
 from nibabel.arrayproxy import ArrayProxy
 
@@ -48,6 +50,14 @@ def read_voxels(raw: RawHeader, dtype=None) -> tuple[np.ndarray, list[Note]]:
       path=path,
     ) from None
   array = array.astype(array.dtype.newbyteorder("="), copy=False)
+  _check_finite(array, path)
+  if left <= 0:
+    return array, []
+  problem = f"its file holds {left} bytes more than its header tells of"
+  return array, [Note(problem, "they are left aside: is the header right?")]
+
+
+def _check_finite(array: np.ndarray, path: Path) -> None:
   if array.dtype.kind == "f" and not np.isfinite(array).all():
     count = int((~np.isfinite(array)).sum())
     raise InputError(
@@ -55,7 +65,3 @@ def read_voxels(raw: RawHeader, dtype=None) -> tuple[np.ndarray, list[Note]]:
       "export the volume again, or replace those voxels",
       path=path,
     )
-  if left <= 0:
-    return array, []
-  problem = f"its file holds {left} bytes more than its header tells of"
-  return array, [Note(problem, "they are left aside: is the header right?")]
