@@ -80,8 +80,8 @@ def still_rising(curve: Sequence[float]) -> bool:
   scores = np.nan_to_num(np.asarray(curve, float))
   if scores.size == 0:
     return False
-  if scores.size < 4:
-    return True  # nobody can tell yet
+  if scores.size < 4:  # little to go by
+    return bool(scores[-1] > max(scores[:-1], default=0.0))
   last = max(1, scores.size // 4)
   return bool(scores[-last:].max() - scores[:-last].max() > RISE)
 
