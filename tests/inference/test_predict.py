@@ -161,6 +161,36 @@ def test_labels_go_to_the_voxels_they_were_made_from(
     assert mask.header[field] == image.header[field]
 
 
+def test_no_orientation_is_refused_unless_it_is_given(trained, tmp_path):
+  path = tmp_path / "in" / "x.nii.gz"
+  bright = write_volume(path, axes="PIR", shape=(20, 30, 3))
+  image = nib.load(path)
+  for form in ("sform_code", "qform_code"):
+    image.header[form] = 0
+  nib.save(nib.Nifti1Image(image.get_fdata(), None, image.header), path)
+  options = {"scorer": bright_is_disc, "overlays": False}
+  (result,) = predict(trained.folder, path, tmp_path / "out", **options)
+  assert result.status == "failed"
+  assert "sform_code and qform_code are 0" in result.error
+  assert "--assume_orientation=" in result.error
+  digests = []
+  for letters in ("PIR", "AIR"):
+    out = tmp_path / letters
+    options["assume_orientation"] = letters
+    (result,) = predict(trained.folder, path, out, **options)
+    assert f"its axes are taken as {letters}" in result.flags[0]
+    mask = nib.load(result.path)
+    np.testing.assert_array_equal(np.asarray(mask.dataobj), 2 * bright)
+    assert mask.header["sform_code"] == mask.header["qform_code"] == 0
+    sidecar = json.loads((out / "x_dseg.json").read_text())
+    assert sidecar["AssumedOrientation"] == letters
+    assert sidecar["Flags"] == list(result.flags)
+    digests.append(sidecar["InputDigest"])
+  assert len(set(digests)) == 2
+  with pytest.raises(InputError, match="--assume_orientation is 'XYZ'"):
+    predict(trained.folder, path, tmp_path / "out", assume_orientation="XYZ")
+
+
 def test_reduced_spacing_still_gives_the_native_grid(tmp_path):
   run = runs.open_run(tmp_path / "run", make_config(spacing_mm=2.0))
   write_volume(tmp_path / "x.nii.gz", shape=(2, 80, 64))
