@@ -48,6 +48,7 @@ corpus: $(READY)
 verify: $(READY)
 	$(BIN)/python experiments/verify_architectures.py
 	$(BIN)/python experiments/verify_counts.py
+	$(BIN)/python experiments/verify_folding.py
 	$(BIN)/python experiments/overfit_topologies.py
 
 lint: $(READY)

@@ -9,6 +9,7 @@ from absl import logging
 
 from lumbar_jax import config as config_lib
 from lumbar_jax import distributed
+from lumbar_jax.config_rules import check_whole_slice
 from lumbar_jax.ensembles import definitions
 from lumbar_jax.ensembles import folder as folder_lib
 from lumbar_jax.ensembles.definitions import Ensemble
@@ -70,6 +71,8 @@ def _make(folder: Path, config: Any) -> Model:
     own.data[field] = config.data[field] or own.data[field]
   own.data.num_workers = config.data.num_workers
   own.training.allow_shared_patients = config.training.allow_shared_patients
+  for member in members:
+    check_whole_slice(own, member.run.config.model.name)
   return make_ensemble(folder, ensemble, members, own, Weights())
 
 

@@ -14,6 +14,7 @@ MODES = (
 )
 CHANNELS = ("T2w", "T1w")
 SOURCES = ("mids", "manifest", "phantom", "mrspineseg")
+PRESETS = ("tiny", "demo", "paper", "tall", "tall_tiny")
 DTYPES = ("float32", "bfloat16")
 PEER_WAYS = ("eager", "compile", "freeze", "max-autotune")
 

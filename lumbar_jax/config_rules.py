@@ -1,19 +1,25 @@
 """What the fields of a configuration may be."""
 
 import dataclasses
+import math
 from typing import Any
 
 import ml_collections
 
+from lumbar_jax import anatomy
+from lumbar_jax.choices import check_choice, check_number
 from lumbar_jax.config import (
   CHANNELS,
   DTYPES,
   MODES,
   PEER_WAYS,
+  PRESETS,
   SOURCES,
   flatten,
 )
-from lumbar_jax.errors import InputError, did_you_mean
+from lumbar_jax.config_names import check_names
+from lumbar_jax.config_types import check_types
+from lumbar_jax.errors import InputError
 from lumbar_jax.formats.orientation import check_orientation
 
 
@@ -25,21 +31,12 @@ class _Rule:
   high: float | None = None
 
   def check(self, flat: dict[str, Any]) -> None:
-    value = flat[self.field]
+    value, what = flat[self.field], f"config.{self.field}"
     if self.allowed is not None:
-      if value not in self.allowed:
-        raise InputError(
-          f"config.{self.field} is {value!r}",
-          did_you_mean(value, self.allowed)
-          + f"allowed: {', '.join(map(repr, self.allowed))}",
-        )
+      check_choice(what, value, self.allowed)
       return
-    high = float("inf") if self.high is None else self.high
-    if not self.low <= value <= high:
-      raise InputError(
-        f"config.{self.field} is {value!r}",
-        f"it must lie between {self.low:g} and {high:g}",
-      )
+    high = math.inf if self.high is None else self.high
+    check_number(what, value, self.low, high)
 
 
 _RULES = (
@@ -48,6 +45,7 @@ _RULES = (
   _Rule("data.phantom.num_patients", low=0),
   _Rule("data.phantom.num_unlabelled", low=0),
   _Rule("data.registration", allowed=("affine", "rigid", "none")),
+  _Rule("data.phantom.preset", allowed=PRESETS),
   _Rule("data.registration_bound_mm", low=0),
   _Rule("data.normalisation", allowed=("volume", "nonzero", "percentile")),
   _Rule("data.spacing_mm", low=0),
@@ -175,6 +173,7 @@ def check(config: ml_collections.ConfigDict) -> None:
     InputError: names the field, its value and what is allowed.
   """
   flat = flatten(config)
+  check_types(flat)
   for rule in _RULES:
     rule.check(flat)
   _check_network(config)
@@ -196,15 +195,98 @@ def check(config: ml_collections.ConfigDict) -> None:
       "give one of them: both say what resolution to train at",
     )
   _check_augmentation(config.augmentation)
-  if config.training.init_from and config.model.backbone_weights:
+  check_names(config)
+  _check_parts(config)
+  _check_training(config)
+  check_whole_slice(config)
+
+
+def _check_parts(config: ml_collections.ConfigDict) -> None:
+  """Checks how slices are cut and patients are divided."""
+  data = config.data
+  if data.patch_stride > data.patch_size:
+    raise InputError(
+      f"config.data.patch_stride is {data.patch_stride}, and "
+      f"config.data.patch_size {data.patch_size}",
+      f"give a stride from 1 to {data.patch_size}, or some pixels lie in no "
+      "patch",
+    )
+  if data.num_folds == 1 and not data.validation_fraction:
+    raise InputError(
+      "config.data.validation_fraction is 0.0 with config.data.num_folds 1",
+      "give --config.data.validation_fraction=0.2: without validation patients "
+      "no epoch is the best, and no threshold can be tuned",
+    )
+  if data.source == "phantom":
+    _check_phantom(data.phantom)
+
+
+def _check_phantom(phantom: ml_collections.ConfigDict) -> None:
+  from lumbar_jax.data.phantom.presets import get_preset
+
+  preset = get_preset(phantom.preset)
+  patients = phantom.num_patients or preset.num_patients
+  if phantom.num_unlabelled >= patients:
+    raise InputError(
+      f"config.data.phantom.num_unlabelled is {phantom.num_unlabelled} of "
+      f"{patients} patients",
+      "leave at least two patients with masks",
+    )
+
+
+def _check_training(config: ml_collections.ConfigDict) -> None:
+  """Checks what training starts from, and its losses."""
+  training = config.training
+  if training.init_from and config.model.backbone_weights:
     raise InputError(
       "config.training.init_from and config.model.backbone_weights are both "
       "given",
       "leave one of them empty",
     )
   losses = ("cross_entropy", "dice", "structure")
-  if not any(config.training[name] for name in losses):
+  if not any(training[name] for name in losses):
     raise InputError(
       "config.training.cross_entropy, dice and structure are all 0",
       "give one of them a positive weight",
+    )
+  weights = tuple(training.class_weights)
+  if not weights:
+    return
+  if not training.cross_entropy:
+    raise InputError(
+      f"config.training.class_weights is {weights!r}, and "
+      "config.training.cross_entropy 0",
+      "class weights are of the cross-entropy alone: leave them empty, or give "
+      "it a positive weight",
+    )
+  names = anatomy.load_scheme(config.data.scheme).names
+  if len(weights) != len(names) or min(weights) < 0 or not any(weights):
+    raise InputError(
+      f"config.training.class_weights is {weights!r}",
+      f"give {len(names)} numbers from 0 on, not all 0, for {', '.join(names)}",
+    )
+
+
+def check_whole_slice(
+  config: ml_collections.ConfigDict, name: str = ""
+) -> None:
+  """Checks that a network can take whole slices where they are asked for.
+
+  Args:
+    config: a run's or an ensemble's.
+    name: the network, or an ensemble's member; empty: the config's.
+
+  Raises:
+    InputError: its parameters are of patches of one size alone.
+  """
+  from lumbar_jax import models
+
+  data, name = config.data, name or config.model.name
+  if not config.evaluation.whole_slice or not models.fixes_size(name):
+    return
+  if data.image_size != data.patch_size:
+    raise InputError(
+      f"config.evaluation.whole_slice (--whole_slice) with {name}, whose "
+      f"parameters are of patches of {data.patch_size} x {data.patch_size}",
+      "leave it out: slices are then covered by overlapping patches",
     )

@@ -48,6 +48,9 @@ def _described(config: Any, workdir: Path | None) -> Run:
     )
   if config is None:
     return load_run(workdir)
+  config = config.copy_and_resolve_references()
+  data = config.data  # no slice is cut here: any size of patches will do
+  data.patch_stride = min(data.patch_stride, data.patch_size)
   config_lib.validate(config)
   scheme = anatomy.load_scheme(config.data.scheme)
   return Run(workdir or Path("summary"), config, scheme)

@@ -7,6 +7,7 @@ from typing import Any
 from absl import logging
 
 from lumbar_jax import models as models_lib
+from lumbar_jax.choices import check_choice
 from lumbar_jax.ensembles import definitions
 from lumbar_jax.ensembles.definitions import Ensemble
 from lumbar_jax.ensembles.model import Model
@@ -34,8 +35,12 @@ def _split(text: str) -> tuple[str, ...]:
   return tuple(found)
 
 
-def _members_of(entry: str) -> tuple[str, tuple[str, ...]]:
-  """Returns (name, members) of "E4", "U1+UMD" or "MINE=U1+UMD"."""
+def members_of(entry: str) -> tuple[str, tuple[str, ...]]:
+  """Returns (name, members) of "E4", "U1+UMD" or "MINE=U1+UMD".
+
+  Raises:
+    InputError: it is none of these.
+  """
   if entry in definitions.TABLE_4:
     return entry, definitions.TABLE_4[entry]
   name, _, text = entry.rpartition("=")
@@ -57,12 +62,12 @@ def planned(config: Any, networks: Sequence[str]) -> list[Ensemble]:
   others' width (FCN, and paper 002's networks).
 
   Raises:
-    InputError: an unknown method, a name or member that does not exist, or an
-      ensemble that is named twice.
+    InputError: an unknown method, a name, member or column that does not
+      exist, or an ensemble that is named twice.
   """
   found = []
   for entry in config.study.ensembles:
-    name, names = _members_of(entry)
+    name, names = members_of(entry)
     missing = [member for member in names if member not in networks]
     for member in missing:
       models_lib.topology(member)  # a misspelt one is an error
@@ -87,7 +92,11 @@ def planned(config: Any, networks: Sequence[str]) -> list[Ensemble]:
   if ablation and ablation not in titles:
     logging.info("no Table 8: there is no ensemble %s", ablation)
   whole = [e for e in found if e.title == ablation]
-  return found + [e.without(m) for e in whole for m in e.members]
+  found += [e.without(m) for e in whole for m in e.members]
+  for title in config.study.columns:
+    known = (*networks, *(ensemble.title for ensemble in found))
+    check_choice("a name of config.study.columns", title, known)
+  return found
 
 
 def shown_models(run: Run, models: Sequence[Model]) -> list[Model]:

@@ -9,12 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lumbar_jax.choices import check_choice
 from lumbar_jax.models.layers import LayerStyle
 
 
 def _activation(style: LayerStyle, channels: int) -> nn.Module:
   if style.activation == "relu":
     return nn.ReLU(inplace=True)
+  check_choice("activation (PyTorch's twins)", style.activation, ("prelu",))
   return nn.PReLU(channels, init=0.0)
 
 

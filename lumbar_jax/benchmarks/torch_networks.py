@@ -13,8 +13,12 @@ from lumbar_jax.benchmarks.torch_blocks import (
   Up,
   conv,
 )
+from lumbar_jax.choices import check_choice
+from lumbar_jax.models.block_table import ENCODERS
 from lumbar_jax.models.fcn import FC_WIDTH, FCN8, VGG_WIDTHS
 from lumbar_jax.models.unet import NUM_LEVELS, VGG_CONVS, UNet
+
+_FUSIONS = ("skip", "attention", "ds1", "ds2")
 
 
 class TorchUNet(nn.Module):
@@ -23,6 +27,7 @@ class TorchUNet(nn.Module):
   def __init__(self, net: UNet, channels: int):
     super().__init__()
     self.topology, self.width = net.topology, net.width
+    check_choice("fusion (PyTorch's twins)", net.topology.fusion, _FUSIONS)
     style, row = net.style, net.topology
     widths = [net.level_width(n) for n in range(1, NUM_LEVELS + 1)]
     if row.multi_kernel:
@@ -45,7 +50,7 @@ class TorchUNet(nn.Module):
         gate = AttentionGate(width, max(width // row.gate_divisor, 1))
         self.add_module(f"gate_{level}", gate)
       skip = net.width if row.fusion in ("ds1", "ds2") else width
-      kind = "Q" if row.encoder == "Q" else "U"
+      kind = ENCODERS[row.encoder].decoder
       block = self._block(kind, skip + width, width, style, level)
       self.add_module(f"decoder_{level}", block)
     if row.ds3:
@@ -56,12 +61,14 @@ class TorchUNet(nn.Module):
     )
 
   def _block(self, kind, num_in, width, style, level) -> nn.Module:
-    if kind == "Q":
-      return QBlock(num_in, width, style)
-    if kind == "V":
-      norm = "after" if self.topology.vgg_norm else ""
-      return Block(num_in, width, style, VGG_CONVS[level - 1], norm)
-    return Block(num_in, width, style, 2, "inside")
+    norm = "after" if self.topology.vgg_norm else ""
+    twins = {
+      "U": lambda: Block(num_in, width, style, 2, "inside"),
+      "V": lambda: Block(num_in, width, style, VGG_CONVS[level - 1], norm),
+      "Q": lambda: QBlock(num_in, width, style),
+    }
+    check_choice("the block's letter (PyTorch's twins)", kind, twins)
+    return twins[kind]()
 
   def _skips(self, encoded: list[Tensor]) -> list[Tensor]:
     if self.topology.fusion not in ("ds1", "ds2"):

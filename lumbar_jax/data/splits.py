@@ -148,6 +148,11 @@ def _divide(
     return test, _given_folds(sorted(rest), fold_of)
   _check_folds(len(rest), len(test), num_folds, bool(split_of))
   if num_folds == 1:
+    if not validation_fraction:
+      raise InputError(
+        "no patient is for validation: validation_fraction is 0 with one fold",
+        "give --config.data.validation_fraction=0.2, or more folds",
+      )
     left = [[p for p in group if p in rest] for group in groups]
     return test, [strata.draw_test(left, validation_fraction, rng)]
   return test, strata.deal(groups, rest, num_folds, rng)

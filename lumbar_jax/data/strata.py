@@ -8,6 +8,7 @@ from absl import logging
 
 from lumbar_jax.data.sources.found import EMPTY_CELLS
 from lumbar_jax.data.studies import Study
+from lumbar_jax.errors import did_you_mean
 
 
 def strata_of(
@@ -19,7 +20,9 @@ def strata_of(
     rows.setdefault(study.patient, study.metadata.get("participant", {}))
   there = {column for row in rows.values() for column in row}
   for column in (c for c in columns if c not in there):
-    logging.info("no column %r to stratify by", column)
+    near = did_you_mean(column, there)  # no warning where nothing is alike
+    level = logging.WARNING if near else logging.INFO
+    logging.log(level, "no column %r to stratify by. %s", column, near)
   groups: dict[tuple, list[str]] = {}
   for patient in sorted(rows):
     cells = [str(rows[patient].get(c, "")) for c in columns if c in there]

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lumbar_jax.choices import check_choice
+
 
 @dataclasses.dataclass(frozen=True)
 class Study:
@@ -28,6 +30,11 @@ class Study:
   metadata: Mapping[str, Any] = dataclasses.field(default_factory=dict)
   split: str | None = None
   fold: int | None = None
+
+  def __post_init__(self):
+    check_choice(
+      f"the split of {self.name}", self.split, (None, "train", "test")
+    )
 
   @property
   def name(self) -> str:

@@ -7,7 +7,8 @@ import dataclasses
 import re
 from collections.abc import Sequence
 
-from lumbar_jax.errors import InputError, did_you_mean
+from lumbar_jax.choices import check_choice
+from lumbar_jax.errors import InputError
 
 TABLE_4: dict[str, tuple[str, ...]] = {
   "E4": ("UAD", "UMD", "UQD", "UDD"),
@@ -59,6 +60,14 @@ class Ensemble:
   weights: tuple[float, ...] = ()
   left_out: str = ""
 
+  def __post_init__(self):
+    """Checks the method; `check` looks at the rest.
+
+    Raises:
+      InputError: no such method.
+    """
+    check_choice(f"the method of ensemble {self.name}", self.method, METHODS)
+
   @property
   def title(self) -> str:
     """E12-NAD, and without UMD: E12-NAD-without-UMD."""
@@ -89,8 +98,7 @@ def check(ensemble: Ensemble) -> Ensemble:
   """Returns a usable ensemble.
 
   Raises:
-    InputError: no or repeated members, an unknown method, weights that do not
-      fit.
+    InputError: no or repeated members, or weights that do not fit.
   """
   title = f"ensemble {ensemble.title}"
   if not ensemble.members:
@@ -100,12 +108,6 @@ def check(ensemble: Ensemble) -> Ensemble:
     raise InputError(
       f"{title} names {twice[0]} more than once",
       "name each member once, or give weights",
-    )
-  if ensemble.method not in METHODS:
-    raise InputError(
-      f"{title}: unknown method {ensemble.method!r}",
-      did_you_mean(ensemble.method, METHODS)
-      + f"there are {', '.join(METHODS)}",
     )
   _check_weights(ensemble, title)
   return ensemble

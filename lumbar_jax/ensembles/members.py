@@ -17,6 +17,7 @@ from flax import struct
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from lumbar_jax.arrays import Images
+from lumbar_jax.choices import check_choice
 from lumbar_jax.errors import InputError
 from lumbar_jax.timing import interleave
 from lumbar_jax.training import sharding
@@ -169,13 +170,9 @@ def apply_stacked(
   Raises:
     InputError: an unknown batching.
   """
+  check_choice("batching", batching, ("auto", *BATCHINGS))
   if batching == "auto":
     batching = choose_batching(net, stacked, images, with_features)
-  elif batching not in BATCHINGS:
-    raise InputError(
-      f"unknown batching {batching!r}",
-      f"there are auto, {', '.join(BATCHINGS)}",
-    )
   return _apply(net, with_features, batching, mesh, stacked, images)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from jax.sharding import NamedSharding
 
 from lumbar_jax.arrays import Images, Scores
+from lumbar_jax.choices import check_choice
 from lumbar_jax.ensembles import members
 from lumbar_jax.ensembles.averaging import MEANS
 from lumbar_jax.ensembles.definitions import Ensemble
@@ -29,6 +30,7 @@ class _Group:
     self, net: nn.Module, trees: Sequence[Any], features: bool, batching: str
   ):
     """Puts the members on the devices."""
+    check_choice("batching", batching, ("auto", *members.BATCHINGS))
     self._net, self._features = net, features
     self._mesh = members.member_mesh(len(trees))
     if batching == "auto":  # measured at first use where it is not known

@@ -10,6 +10,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from lumbar_jax.choices import check_choice
+from lumbar_jax.ensembles.definitions import MERGES
 from lumbar_jax.errors import InputError
 from lumbar_jax.models import Outputs
 from lumbar_jax.models.joining import join_channels
@@ -19,8 +21,10 @@ def merge(maps: Sequence[jax.Array], how: str) -> jax.Array:
   """Merges the members' maps [... m_r]: A average, C concatenate, S add.
 
   Raises:
-    InputError: maps of unequal width cannot be averaged or added.
+    InputError: an unknown way, or maps of unequal width, which cannot be
+      averaged or added.
   """
+  check_choice("how maps are merged", how, MERGES)
   if how == "C":
     return join_channels(maps)
   widths = [x.shape[-1] for x in maps]

@@ -9,6 +9,7 @@ import flax.linen as nn
 import jax
 import numpy as np
 
+from lumbar_jax.config_rules import check_whole_slice
 from lumbar_jax.ensembles import folder as folder_lib
 from lumbar_jax.ensembles.folder import Member
 from lumbar_jax.ensembles.model import Model, check_trained, load_model
@@ -161,12 +162,16 @@ def fold_scorers(
       ensemble's folds are then computed at once.
 
   Raises:
-    InputError: a fold that is not trained.
+    InputError: a fold that is not trained, or a network that cannot take what
+      the config asks for.
   """
   if not (run.folder / ENSEMBLE_FILE).is_file():
+    check_whole_slice(run.config)
     return scorers.fold_scorers(run, folds)
   folds = list(run.folds if folds is None else folds)
   model, weights = load_model(run), Weights()
+  for member in model.members:
+    check_whole_slice(run.config, member.run.config.model.name)
   batching = run.config.ensemble.batching
   if together:
     pool = make_pool([model], folds, weights, batching)

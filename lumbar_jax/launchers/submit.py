@@ -9,6 +9,7 @@ from typing import Any
 
 from absl import logging
 
+from lumbar_jax.choices import check_choice
 from lumbar_jax.errors import InputError
 from lumbar_jax.files import read_json, write_json
 from lumbar_jax.launchers.sweep import Job
@@ -111,8 +112,10 @@ def submit(
     resources: NAME=VALUE of submitit's parameters.
 
   Raises:
-    InputError: no submitit, no SLURM, or an unknown resource.
+    InputError: no such launcher, no submitit, no SLURM, or an unknown
+      resource.
   """
+  check_choice("--launcher", launcher, ("slurm", "local"))
   folder = (workdir / FOLDER).absolute()
   executor = _executor(
     launcher, folder / "logs", workdir.name, parse_resources(resources)

@@ -6,6 +6,7 @@ from typing import Any
 import flax.linen as nn
 
 from lumbar_jax.errors import InputError, did_you_mean
+from lumbar_jax.models import checking
 from lumbar_jax.models.fcn import FCN8
 from lumbar_jax.models.layers import LayerStyle
 from lumbar_jax.models.review.layers import TORCH
@@ -13,7 +14,7 @@ from lumbar_jax.models.review.table import REVIEW, ReviewRow
 from lumbar_jax.models.topology import TOPOLOGIES, Recipe, Topology
 from lumbar_jax.models.unet import Outputs, UNet
 
-__all__ = ["Outputs", "build", "module", "names", "topology"]
+__all__ = ["Outputs", "build", "fixes_size", "module", "names", "topology"]
 
 # Paper -> its networks; a name is of one paper alone.
 PAPERS: dict[str, dict[str, Recipe]] = {"000": TOPOLOGIES, "002": REVIEW}
@@ -56,6 +57,15 @@ def module(name: str) -> type[nn.Module]:
   if isinstance(row, ReviewRow):
     return row.network
   return UNet if isinstance(row, Topology) else FCN8
+
+
+def fixes_size(name: str) -> bool:
+  """Returns whether a network takes images of the size it is built for alone.
+
+  Raises:
+    InputError: no such name.
+  """
+  return checking.fixes_size(module(name)) or topology(name).prelu_per_pixel
 
 
 def _check_overrides(name: str, overrides: dict[str, Any], allowed) -> None:

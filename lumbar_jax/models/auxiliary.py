@@ -10,6 +10,8 @@ from collections.abc import Mapping
 
 import flax.linen as nn
 
+from lumbar_jax.choices import check_choice, check_number
+
 KINDS = ("segmentation", "edge", "presence")
 
 
@@ -29,8 +31,8 @@ class AuxiliaryLoss:
   weight: float = 1.0
 
   def __post_init__(self):
-    if self.kind not in KINDS:
-      raise ValueError(f"kind {self.kind!r}; there are {', '.join(KINDS)}")
+    check_choice("kind", self.kind, KINDS)
+    check_number("weight", self.weight, 0)
 
 
 def declared(net: nn.Module) -> Mapping[str, AuxiliaryLoss]:

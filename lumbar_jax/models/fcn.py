@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from lumbar_jax.models.blocks import VBlock
+from lumbar_jax.models.checking import check_network
 from lumbar_jax.models.layers import (
   NHWC,
   Activation,
@@ -124,6 +125,15 @@ class FCN8(nn.Module):
   remat: bool = False
 
   size_multiple = 2 ** len(VGG_WIDTHS)  # of an image's rows and columns
+
+  def __post_init__(self):
+    """Checks the fields.
+
+    Raises:
+      InputError: one of them makes no sense.
+    """
+    super().__post_init__()
+    check_network(self)
 
   def _encode(self, x: jax.Array, train: bool) -> list[jax.Array]:
     """Returns the maps after each of the five poolings."""

@@ -14,8 +14,11 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from lumbar_jax.choices import check_bool, check_choice, check_number
 from lumbar_jax.models.convolution import conv_general_dilated
 
+ACTIVATIONS = ("relu", "prelu")
+DTYPES = ("float32", "bfloat16", "float16", "float64")
 NHWC = ("NHWC", "HWIO", "NHWC")
 
 
@@ -38,6 +41,25 @@ class LayerStyle:
   batchnorm_epsilon: float = 1e-3
   prelu_per_pixel: bool = False
   dtype: Any = jnp.float32
+
+  def __post_init__(self):
+    """Checks the fields.
+
+    Raises:
+      InputError: one of them has a value that it cannot have.
+    """
+    check_choice("activation", self.activation, ACTIVATIONS)
+    check_number("batchnorm_momentum", self.batchnorm_momentum, 0, 1)
+    check_number("batchnorm_epsilon", self.batchnorm_epsilon, 0, above=True)
+    check_bool("prelu_per_pixel", self.prelu_per_pixel)
+    check_choice("dtype", _dtype_name(self.dtype), DTYPES)
+
+
+def _dtype_name(dtype: Any) -> Any:
+  try:
+    return jnp.dtype(dtype).name
+  except TypeError:
+    return dtype
 
 
 def conv(

@@ -3,10 +3,16 @@
 A letter of a U-Net's name is a block (paper 000, section 5.2): A attention
 gates, D deep supervision, M multi-kernel input, V VGG16 encoder, Q dense
 blocks.
-To add a topology, add a row.
+To add a topology, add a row; to add a block, see `block_table`.
 """
 
 import dataclasses
+
+from lumbar_jax.choices import check_bool, check_choice, check_number
+from lumbar_jax.models.block_table import ENCODERS, FUSIONS
+from lumbar_jax.models.layers import ACTIVATIONS
+
+OPTIMIZERS = ("adam", "rmsprop", "adadelta")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,16 +31,29 @@ class Recipe:
   learning_rate: float = 3.3e-4
   prelu_per_pixel: bool = False
 
+  def __post_init__(self):
+    """Checks the fields.
+
+    Raises:
+      InputError: one of them has a value that it cannot have.
+    """
+    check_choice("activation", self.activation, ACTIVATIONS)
+    check_choice("optimizer", self.optimizer, OPTIMIZERS)
+    check_number("learning_rate", self.learning_rate, 0, above=True)
+    check_bool("prelu_per_pixel", self.prelu_per_pixel)
+
 
 @dataclasses.dataclass(frozen=True)
 class Topology(Recipe):
   """A U-Net's row of Table 3, and the readings that the paper leaves open.
 
   Attributes:
-    encoder: U, V or Q: the convolution block of the descending branch. The
-      ascending branch has Q where this is Q, else U.
+    encoder: U, V or Q: the convolution block of the descending branch, a
+      letter of `block_table.ENCODERS`, which says what the ascending branch
+      has: Q where this is Q, else U.
     multi_kernel: M before the first encoder block.
-    fusion: what joins the branches: "skip", "attention", "ds1" or "ds2".
+    fusion: what joins the branches: "skip", "attention", "ds1" or "ds2", of
+      `block_table.FUSIONS`.
     ds3: DS.v3 between the decoder and the classification block.
     up_kernel: width of the transposed convolutions; 3 in the author's code.
     multi_kernel_depth: convolutions in a branch of M, 1 or 2.
@@ -56,6 +75,24 @@ class Topology(Recipe):
   vgg_cap: bool = False
   vgg_norm: bool = False
   ds3_from_bottleneck: bool = False
+
+  def __post_init__(self):
+    """Checks the fields.
+
+    Raises:
+      InputError: one of them has a value that it cannot have.
+    """
+    super().__post_init__()
+    check_choice("encoder", self.encoder, ENCODERS)
+    check_choice("fusion", self.fusion, FUSIONS)
+    check_choice("up_kernel", self.up_kernel, (2, 3))
+    check_choice("multi_kernel_depth", self.multi_kernel_depth, (1, 2))
+    for name in ("multi_kernel_divisor", "gate_divisor"):
+      check_number(name, getattr(self, name), 1, whole=True)
+    for name in (
+      *("multi_kernel", "ds3", "vgg_cap", "vgg_norm", "ds3_from_bottleneck"),
+    ):
+      check_bool(name, getattr(self, name))
 
 
 # Paper 000, Table 3; UVAD and UVD are of the 2020 slides.

@@ -7,14 +7,16 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from lumbar_jax.choices import check_number
 from lumbar_jax.errors import InputError
-from lumbar_jax.models.blocks import (
-  AttentionGate,
-  MultiKernel,
-  QBlock,
-  UBlock,
-  VBlock,
+from lumbar_jax.models.block_table import (
+  ENCODERS,
+  FUSIONS,
+  NUM_LEVELS,
+  VGG_CONVS,
 )
+from lumbar_jax.models.blocks import MultiKernel
+from lumbar_jax.models.checking import check_network
 from lumbar_jax.models.joining import join_channels
 from lumbar_jax.models.layers import (
   LayerStyle,
@@ -22,11 +24,10 @@ from lumbar_jax.models.layers import (
   conv,
   max_pool,
 )
-from lumbar_jax.models.supervision import DeepSupervision, deep_supervision_v2
+from lumbar_jax.models.supervision import DeepSupervision
 from lumbar_jax.models.topology import Topology
 
-NUM_LEVELS = 5  # four, and the bottleneck
-VGG_CONVS = (2, 2, 3, 3, 3)
+__all__ = ["NUM_LEVELS", "VGG_CONVS", "Outputs", "UNet", "check_size"]
 
 
 @struct.dataclass
@@ -79,31 +80,32 @@ class UNet(nn.Module):
 
   size_multiple = 2 ** (NUM_LEVELS - 1)  # of an image's rows and columns
 
+  def __post_init__(self):
+    """Checks the fields.
+
+    Raises:
+      InputError: one of them makes no sense.
+    """
+    super().__post_init__()
+    check_network(self)
+    if self.topology.multi_kernel:
+      least = self.topology.multi_kernel_divisor
+      check_number("UNet.width (of M's branches)", self.width, least)
+
   def level_width(self, level: int) -> int:
     """Channels at a level, 1 (finest) to 5 (bottleneck)."""
-    topology = self.topology
-    if topology.encoder == "Q":
-      return self.width
-    if topology.encoder == "V" and topology.vgg_cap and level == NUM_LEVELS:
-      return self.width * 8
-    return self.width * 2 ** (level - 1)
+    encoder = ENCODERS[self.topology.encoder]
+    return encoder.channels(self.topology, self.width, level)
 
   def _maybe_remat(self, block: type[nn.Module]) -> type[nn.Module]:
     """Returns a block (x, train) that keeps only its input, if remat."""
     return nn.remat(block, static_argnums=(2,)) if self.remat else block
 
-  def _block(self, kind: str, level: int, name: str) -> nn.Module:
-    width = self.level_width(level)
-    if kind == "V":
-      return self._maybe_remat(VBlock)(
-        width,
-        self.style,
-        VGG_CONVS[level - 1],
-        self.topology.vgg_norm,
-        name=name,
-      )
-    block = self._maybe_remat(QBlock if kind == "Q" else UBlock)
-    return block(width, self.style, name=name)
+  def _block(self, letter: str, level: int, name: str) -> nn.Module:
+    block, width = ENCODERS[letter], self.level_width(level)
+    fields = block.fields(self.topology, level)
+    module = self._maybe_remat(block.module)
+    return module(features=width, style=self.style, name=name, **fields)
 
   def _drop(self, x: jax.Array, place: int, train: bool) -> jax.Array:
     rate = self.dropout[place]
@@ -127,34 +129,20 @@ class UNet(nn.Module):
       maps.append(x)
     return maps
 
-  def _skips(self, encoded: list[jax.Array]) -> list[jax.Array]:
-    """Returns S_1 .. S_4 before any gating."""
-    if self.topology.fusion not in ("ds1", "ds2"):
-      return encoded[:-1]
-    signals = DeepSupervision(self.width, self.style, name="ds1")(encoded)
-    if self.topology.fusion == "ds2":
-      with jax.named_scope("ds2"):  # a block without parameters
-        signals = deep_supervision_v2(signals[:-1])
-    return signals[: NUM_LEVELS - 1]
-
   def _decode(self, encoded: list[jax.Array], train: bool) -> list[jax.Array]:
     """Returns T_1 .. T_4."""
     topology = self.topology
-    skips, maps = self._skips(encoded), []
+    fusion, decoder = FUSIONS[topology.fusion], ENCODERS[topology.encoder]
+    skips, maps = fusion.skips(encoded, self.width, self.style), []
     x = encoded[-1]
     for level in range(NUM_LEVELS - 1, 0, -1):
       width = self.level_width(level)
       up = TransposedConv(
         width, self.style, topology.up_kernel, name=f"up_{level}"
       )(x)
-      skip = skips[level - 1]
-      if topology.fusion == "attention":
-        inner = max(width // topology.gate_divisor, 1)
-        gate = AttentionGate(inner, self.style, name=f"gate_{level}")
-        skip = gate(skip, up)
+      skip = fusion.gate(skips[level - 1], up, topology, self.style, level)
       x = self._drop(join_channels([skip, up]), 2, train)
-      kind = "Q" if topology.encoder == "Q" else "U"
-      x = self._block(kind, level, f"decoder_{level}")(x, train)
+      x = self._block(decoder.decoder, level, f"decoder_{level}")(x, train)
       maps.insert(0, x)
     return maps
 

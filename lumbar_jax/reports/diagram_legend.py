@@ -6,28 +6,20 @@ import re
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from lumbar_jax.models import blocks, fcn, layers, supervision
+from lumbar_jax.models import block_table, blocks, fcn
+from lumbar_jax.models.block_table import Sign
 from lumbar_jax.models.review import attention_unet, unet
 from lumbar_jax.models.summary import Row
 from lumbar_jax.reports import diagram_boxes
 from lumbar_jax.reports.diagram_boxes import Box, Layout
 from lumbar_jax.reports.style import LIGHT
 
-# Kind, or block where two are of one kind -> its sign and colour.
-_SIGNS = {
-  "UBlock": ("U", "#a6cbe8"),
-  "VBlock": ("V", "#c9b3e0"),
-  "QBlock": ("Q", "#9fd9c4"),
-  "MultiKernel": ("M", "#f6d96b"),
-  "AttentionGate": ("A", "#f2a59a"),
-  "TransposedConv": ("TC", "#f8bf82"),
-  "DoubleConv": ("U", "#a6cbe8"),
-  "NormedGate": ("A", "#f2a59a"),
-  "ConvNormAct": ("up", "#f8bf82"),
-  "ds1": ("DS.v1", "#b7d98b"),
-  "ds2": ("DS.v2", "#7fbf7b"),
-  "ds3": ("DS.v3", "#d5e3a1"),
-  "FuseScores": ("score", "#d5e3a1"),
+# Blocks of the networks that are no `Topology`: kind -> how it is drawn.
+_OTHERS = {
+  "DoubleConv": Sign("U", "#a6cbe8", unet.DoubleConv),
+  "NormedGate": Sign("A", "#f2a59a", attention_unet.NormedGate),
+  "ConvNormAct": Sign("up", "#f8bf82", blocks.ConvNormAct),
+  "FuseScores": Sign("score", "#d5e3a1", fcn.FuseScores),
 }
 _OTHER = "#d8dbe0"
 LINKS = {
@@ -38,15 +30,20 @@ LINKS = {
 }
 
 
+def _sign(box: Box | Row) -> Sign | None:
+  known = {**_OTHERS, **block_table.signs()}
+  return known.get(box.block) or known.get(box.kind)
+
+
 def is_known(box: Box | Row) -> bool:
   """Returns whether a block has a colour of its own."""
-  return box.block in _SIGNS or box.kind in _SIGNS
+  return _sign(box) is not None
 
 
 def sign(box: Box | Row) -> tuple[str, str]:
   """Returns what is written on a block, and its colour."""
-  known = _SIGNS.get(box.block) or _SIGNS.get(box.kind)
-  return known or (box.block, _OTHER)
+  known = _sign(box)
+  return (known.text, known.color) if known else (box.block, _OTHER)
 
 
 def text(box: Box) -> str:
@@ -58,12 +55,7 @@ def text(box: Box) -> str:
 
 def describe(box: Box | Row) -> str:
   """Returns the first line of a block's own documentation."""
-  if box.block == "ds2":
-    found = supervision.deep_supervision_v2
-  else:
-    modules = (blocks, layers, supervision, fcn, unet, attention_unet)
-    found = next(vars(m)[box.kind] for m in modules if box.kind in vars(m))
-  line = inspect.getdoc(found).splitlines()[0]
+  line = inspect.getdoc(_sign(box).source).splitlines()[0]
   line = line.split(";")[0].rstrip(".").replace(" x ", " × ")
   line = re.sub(r"([A-Z])_(\w|\{.*?\})", r"$\1_\2$", line)  # mathtext
   name = sign(box)[0]

@@ -31,7 +31,14 @@ def cross_entropy(
 
   Paper 000, section 5.2. With class weights, the mean is weighted by the
   weight of each pixel's true class.
+
+  Raises:
+    ValueError: another number of weights than of classes.
   """
+  if class_weights and len(class_weights) != logits.shape[-1]:
+    raise ValueError(  # indexing would clamp
+      f"{len(class_weights)} class weights for {logits.shape[-1]} classes"
+    )
   valid = valid_pixels(labels)
   target = jnp.where(labels == IGNORE, 0, labels).astype(jnp.int32)
   if class_weights:

@@ -2,7 +2,7 @@
 
 import optax
 
-from lumbar_jax.errors import InputError, did_you_mean
+from lumbar_jax.choices import check_choice
 
 # Keras adds Adam's epsilon to the uncorrected root of the second moment, optax
 # to the corrected one: a difference below 1e-6 of a step that we accept.
@@ -21,9 +21,5 @@ def make_optimizer(name: str, rate: float) -> optax.GradientTransformation:
   Raises:
     InputError: no such name.
   """
-  if name not in OPTIMIZERS:
-    raise InputError(
-      f"unknown optimizer {name!r}",
-      did_you_mean(name, OPTIMIZERS) + f"there are {', '.join(OPTIMIZERS)}",
-    )
+  check_choice("optimizer", name, OPTIMIZERS)
   return OPTIMIZERS[name](rate)

@@ -37,7 +37,6 @@ def test_leaving_a_member_out_keeps_order_and_weights():
   [
     (Ensemble("E", (), "NAD"), "no members"),
     (Ensemble("E", ("U1", "U1"), "NAD"), "U1 more than once"),
-    (Ensemble("E", ("U1", "UD"), "NAP"), "unknown method 'NAP'"),
     (Ensemble("E", ("U1", "UD"), "NAD", (1.0, 1.0)), "takes no weights"),
     (Ensemble("E", ("U1", "UD"), "arithmetic", (1.0,)), "1 weights for 2"),
     (Ensemble("E", ("U1", "UD"), "geometric", (1.0, -1.0)), "weights 1.0, -1"),

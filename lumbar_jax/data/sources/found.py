@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lumbar_jax.anatomy import Scheme, read_dseg_table
+from lumbar_jax.choices import check_choice
 from lumbar_jax.data.studies import Study
 from lumbar_jax.errors import InputError
 from lumbar_jax.formats.tables import Table
@@ -30,6 +31,9 @@ class Finding:
   remedy: str
   path: Path | None = None
   study: str = ""
+
+  def __post_init__(self):
+    check_choice("severity", self.severity, (ERROR, WARNING, INFO))
 
   @property
   def error(self) -> InputError:

@@ -15,7 +15,7 @@ from lumbar_jax.models.review.layers import (
   scaled,
   score,
 )
-from lumbar_jax.models.review.network import Network, choose
+from lumbar_jax.models.review.network import Network
 from lumbar_jax.models.review.resizing import resize
 from lumbar_jax.models.review.resnet import DANET_8, STRIDE_32, ResNet
 from lumbar_jax.models.unet import Outputs
@@ -80,6 +80,7 @@ class DANet(Network):
   dropout: tuple[float] = (0.1,)
   output_stride: int = 32
 
+  choices: ClassVar = {"output_stride": tuple(STRIDES)}
   auxiliary_losses: ClassVar = {
     "position": AuxiliaryLoss("segmentation"),
     "channel": AuxiliaryLoss("segmentation"),
@@ -94,17 +95,13 @@ class DANet(Network):
 
   @nn.compact
   def __call__(self, images: jax.Array, train: bool = False) -> Outputs:
-    """Computes logits [b h w k] of images [b h w c].
-
-    Raises:
-      InputError: `output_stride` is neither 32 nor 8.
-    """
+    """Computes logits [b h w k] of images [b h w c]."""
     style, size = self.style, images.shape[1:3]
     *_, x = ResNet(
       101,
       self.width,
       style,
-      choose("output_stride", self.output_stride, STRIDES),
+      STRIDES[self.output_stride],
       remat=self.remat,
       name="backbone",
     )(images.astype(style.dtype), train)

@@ -1,6 +1,7 @@
 """DenseASPP (Yang et al. 2018) on a DenseNet169: its authors' version."""
 
 import dataclasses
+from typing import ClassVar
 
 import flax.linen as nn
 import jax
@@ -14,7 +15,7 @@ from lumbar_jax.models.review.layers import (
   scaled,
   score,
 )
-from lumbar_jax.models.review.network import Network, choose
+from lumbar_jax.models.review.network import Network
 from lumbar_jax.models.review.resizing import enlarge, resize
 from lumbar_jax.models.unet import Outputs
 
@@ -70,6 +71,8 @@ class DenseASPP(Network):
   output_stride: int = 16
   pyramid_momentum: float | None = None
 
+  choices: ClassVar = {"output_stride": tuple(STRIDES)}
+
   def _pyramid(self, x: jax.Array, train: bool) -> jax.Array:
     style = self.style
     if self.pyramid_momentum is not None:
@@ -93,15 +96,11 @@ class DenseASPP(Network):
 
   @nn.compact
   def __call__(self, images: jax.Array, train: bool = False) -> Outputs:
-    """Computes logits [b h w k] of images [b h w c].
-
-    Raises:
-      InputError: `output_stride` is neither 16 nor 8.
-    """
+    """Computes logits [b h w k] of images [b h w c]."""
     x = DenseNet(
       self.width,
       self.style,
-      **choose("output_stride", self.output_stride, STRIDES),
+      **STRIDES[self.output_stride],
       remat=self.remat,
       name="backbone",
     )(images.astype(self.style.dtype), train)

@@ -4,6 +4,8 @@ The authors' graph, with resizes by size instead of by factor, so that any size
 works, and with any number of classes instead of one.
 """
 
+from typing import ClassVar
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -16,7 +18,7 @@ from lumbar_jax.models.review.infnet_blocks import (
   ReverseAttention,
 )
 from lumbar_jax.models.review.layers import scaled
-from lumbar_jax.models.review.network import Network, choose
+from lumbar_jax.models.review.network import Network
 from lumbar_jax.models.review.res2net import res2net101
 from lumbar_jax.models.review.resizing import resize
 from lumbar_jax.models.review.resnet import STRIDE_32, Dilation
@@ -47,6 +49,8 @@ class InfNet(Network):
   edge_per_class: bool = False
   full_size: bool = True
 
+  choices: ClassVar = {"output_stride": tuple(STRIDES)}
+
   @property
   def auxiliary_losses(self) -> dict[str, AuxiliaryLoss]:
     maps = dict.fromkeys(
@@ -73,16 +77,12 @@ class InfNet(Network):
 
   @nn.compact
   def __call__(self, images: jax.Array, train: bool = False) -> Outputs:
-    """Computes logits [b h w k] of images [b h w c].
-
-    Raises:
-      InputError: `output_stride` is neither 16 nor 32.
-    """
+    """Computes logits [b h w k] of images [b h w c]."""
     style, width, size = self.style, self.width, images.shape[1:3]
     maps = res2net101(
       width,
       style,
-      choose("output_stride", self.output_stride, STRIDES),
+      STRIDES[self.output_stride],
       remat=self.remat,
       name="backbone",
     )(images.astype(style.dtype), train)

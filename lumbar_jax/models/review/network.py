@@ -1,11 +1,11 @@
 """What every network of paper 002 has."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import flax.linen as nn
 
-from lumbar_jax.errors import InputError
+from lumbar_jax.models.checking import check_network
 from lumbar_jax.models.layers import LayerStyle
 from lumbar_jax.models.review.layers import TORCH
 
@@ -28,20 +28,17 @@ class Network(nn.Module):
   remat: bool = False
 
   size_multiple = 1  # of an image's rows and columns
+  choices: ClassVar[Mapping[str, Any]] = {}  # a field -> what it may be
+
+  def __post_init__(self):
+    """Checks the fields.
+
+    Raises:
+      InputError: one of them makes no sense.
+    """
+    super().__post_init__()
+    check_network(self)
 
   def _maybe_remat(self, block: type[nn.Module]) -> type[nn.Module]:
     """Returns a block (x, train) that keeps only its input, if remat."""
     return nn.remat(block, static_argnums=(2,)) if self.remat else block
-
-
-def choose(field: str, value: Any, options: Mapping[Any, Any]) -> Any:
-  """Returns what a network's option stands for.
-
-  Raises:
-    InputError: it is none of the options.
-  """
-  if value not in options:
-    raise InputError(
-      f"{field} is {value!r}", f"allowed: {', '.join(map(repr, options))}"
-    )
-  return options[value]

@@ -28,7 +28,7 @@ from lumbar_jax.models.review.resizing import (
   global_max_pool,
   resize,
 )
-from lumbar_jax.models.review.resnet import LEXTAL_8, ResNet
+from lumbar_jax.models.review.resnet import DEPTHS, LEXTAL_8, ResNet
 from lumbar_jax.models.unet import Outputs
 
 BINS = (1, 2, 3, 6)
@@ -94,6 +94,7 @@ class PSPNet(Network):
   dropout: tuple[float, float] = (0.3, 0.15)
   depth: int = 34
 
+  choices: ClassVar = {"depth": tuple(DEPTHS)}
   auxiliary_losses: ClassVar = {"classes": AuxiliaryLoss("presence")}
 
   @nn.compact

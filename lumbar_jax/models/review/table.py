@@ -10,6 +10,8 @@ from typing import Any
 
 import flax.linen as nn
 
+from lumbar_jax.choices import check_choice
+from lumbar_jax.errors import InputError
 from lumbar_jax.models.review.attention_unet import AttentionUNet
 from lumbar_jax.models.review.danet import DANet
 from lumbar_jax.models.review.deeplab import DeepLab
@@ -17,6 +19,7 @@ from lumbar_jax.models.review.dense_aspp import DenseASPP
 from lumbar_jax.models.review.emanet import EMANet
 from lumbar_jax.models.review.infnet import InfNet
 from lumbar_jax.models.review.miniseg import MiniSeg
+from lumbar_jax.models.review.network import Network
 from lumbar_jax.models.review.psanet import PSANet
 from lumbar_jax.models.review.pspnet import PSPNet
 from lumbar_jax.models.review.resunet_plus import ResUNetPlus
@@ -43,6 +46,25 @@ class ReviewRow(Recipe):
   source: str = ""
   options: dict[str, Any] = dataclasses.field(default_factory=dict)
   learning_rate: float = 5e-4
+
+  def __post_init__(self):
+    """Checks the fields.
+
+    Raises:
+      InputError: no network, or an option that it does not have or that has a
+        value that it cannot have.
+    """
+    super().__post_init__()
+    if not (
+      isinstance(self.network, type) and issubclass(self.network, Network)
+    ):
+      raise InputError(
+        f"network is {self.network!r}", "give a class of models/review"
+      )
+    fields = [field.name for field in dataclasses.fields(self.network)]
+    for name in self.options:
+      check_choice(f"an option of {self.network.__name__}", name, fields)
+    self.network(num_classes=1, **self.options)  # it checks their values
 
 
 def _row(network: type[nn.Module], source: str, **options: Any) -> ReviewRow:
