@@ -106,7 +106,7 @@ def test_columns_whatever_the_case_and_without_a_name(tmp_path):
     ("a\tb\n1\x00\t2\n", "character 0x00 in line 2"),
     (b"\xff\xfea\x00\n\x00\x01", "not a text table"),
     (b"PK\x03\x04" + bytes(40), "spreadsheet"),
-    (gzip.compress(b"a\tb\n"), "packed file"),
+    (gzip.compress(b"a\tb\n", mtime=0), "packed file"),
     ("a,b\n" + "x" * 200_000 + ",1\n", "row 2 cannot be read"),
   ],
 )
