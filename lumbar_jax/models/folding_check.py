@@ -51,6 +51,8 @@ def random_variables(
 ) -> dict[str, Any]:
   """Returns linen variables as after a training that went anywhere.
 
+  Kernels and scales are small: the deepest networks would overflow otherwise.
+
   Args:
     net: the network.
     shape: (b, h, w, c) of images.
@@ -66,9 +68,9 @@ def random_variables(
       case "var":
         values = np.exp(values)
       case "scale":
-        values = 1 + 0.3 * values
+        values = 0.6 + 0.2 * values
       case "kernel":
-        values *= np.sqrt(2 / np.prod(leaf.shape[:-1]))
+        values /= np.sqrt(np.prod(leaf.shape[:-1]))
       case _:
         values *= 0.3
     return values.astype(np.float32)
