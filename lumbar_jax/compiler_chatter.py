@@ -14,7 +14,6 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 
-_BEGINS = re.compile(r"slow_operation_alarm\.cc:\d+\]")
 _BEGINS = re.compile(r"slow_operation_alarm\.cc:\d+\]\s*(The operation.*)?$")
 _STARS = re.compile(r"\*{8,}$")
 _WANTED = "Very slow compile?"
