@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 from absl import logging
 
 from lumbar_jax.data.prepare import volume_files
 from lumbar_jax.data.studies import Study
 from lumbar_jax.errors import InputError
+from lumbar_jax.formats.nifti_header import read_raw_header
 from lumbar_jax.space import check_writable, free_bytes, human
 
 _PACKED = 1100  # how much smaller gzip can make a file at best
@@ -25,10 +25,11 @@ def grid(path: Path | None) -> tuple[float, np.ndarray]:
   A damaged header may claim more than a file can hold, however packed.
   """
   try:
-    header = nib.load(path).header
-    shape = np.array(header.get_data_shape()[:3], float)
-    zooms = np.array(header.get_zooms()[:3], float)
-    size = shape.prod() * header.get_data_dtype().itemsize
+    raw = read_raw_header(path)  # nibabel's own reader logs what it mends
+    shape = np.array(raw.shape, float)
+    zooms = np.abs(np.array(raw.fields["pixdim"][1:4], float))
+    zooms = np.where(zooms > 0, zooms, 1)
+    size = shape.prod() * raw.dtype.itemsize
     stored = sum(file.stat().st_size for file in volume_files(path))
     if shape.size == 3 and size <= _PACKED * stored:
       return float(shape.prod()), zooms

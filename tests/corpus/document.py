@@ -20,8 +20,11 @@ every outcome is the right one; `make test` does so with a choice.
 - **flagged**: the result is that of the good input, and a warning says what is
   odd (in the doctor's report, the log of training, the flags of a prediction).
 - **refused**: an error in words that names the file; other studies go on.
+- **left out**: no result of that study, and a warning says why.
 - **named**: left out, or not as it may be meant, and a line says so.
 - –: the command never meets this input.
+
+In brackets: public reports of the same fault, of other programs.
 """
 
 
@@ -35,7 +38,8 @@ def _cell(text: str) -> str:
 def row(entry: Entry, outcomes: Mapping[str, str]) -> str:
   """Returns a line of the table."""
   shown = [outcomes.get(command, "–") for command in COMMANDS]
-  cells = [entry.family, _cell(entry.text), *shown]
+  text = entry.text + (f" ({entry.report})" if entry.report else "")
+  cells = [entry.family, _cell(text), *shown]
   return f"| {' | '.join(cells)} |"
 
 

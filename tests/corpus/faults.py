@@ -3,18 +3,15 @@
 import builtins
 import contextlib
 import errno
-import fcntl
 import io
 import os
 import shutil
 from unittest import mock
 
-from corpus.entry import Family, flagged, read, read_or, refused, told
-from lumbar_jax import locks
+from corpus.entry import Family, read_or, refused, told
 
 READING = Family("fault while reading")
 WRITING = Family("fault while writing", commands=("predict", "training"))
-LOCKS = Family("locks", commands=())
 
 
 def failing(number: int, part: str, writing: bool = False):
@@ -248,54 +245,4 @@ WRITING.add(
   _gone,
   refused("config.json|folder"),
   training=None,
-)
-
-# -------------------------------------------------------------------- locks
-
-
-def _without_locks(w):
-  def refuse(*_, **__):
-    raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
-
-  for name in ("lockf", "flock"):
-    w.around.append(lambda n=name: mock.patch.object(fcntl, n, refuse))
-
-  def lock(run):
-    with locks.locked(run.folder):
-      pass
-
-  w.then.append(lock)
-
-
-LOCKS.add(
-  "none",
-  "a file system that has no locks",
-  _without_locks,
-  flagged("lock"),
-  predict=flagged("lock"),
-  training=flagged("lock"),
-)
-
-
-def _left_over(w):
-  for folder in (w.output, w.workdir):
-    folder.mkdir()
-    (folder / ".claims").write_bytes(b"")
-    (folder / ".lock").write_text("")
-  _without = locks.locked
-
-  def lock(run):
-    with _without(run.folder):
-      pass
-
-  w.then.append(lock)
-
-
-LOCKS.add(
-  "left_over",
-  "locks that a killed process has left",
-  _left_over,
-  read,
-  predict=read,
-  training=read,
 )

@@ -1,7 +1,6 @@
 """Runs doctor, training and prediction on a world, and judges them."""
 
 import contextlib
-import dataclasses
 import json
 import logging as std_logging
 import re
@@ -14,7 +13,8 @@ import nibabel as nib
 import numpy as np
 from absl import logging
 
-from corpus.entry import FLAGGED, LEFT_OUT, NAMED, READ, REFUSED, Entry, Expect
+from corpus.entry import Entry
+from corpus.judge import Seen, judge
 from corpus.world import World
 from lumbar_jax import config as config_lib
 from lumbar_jax import runs, stages
@@ -24,27 +24,6 @@ from lumbar_jax.inference import predict as predict_lib
 
 _LIMIT_S = 30  # of one command; longer is a hang
 _MARGIN = 1e-3  # of a standard deviation, between neighbours
-
-
-@dataclasses.dataclass
-class Seen:
-  """What a command did.
-
-  Attributes:
-    errors, warnings, lines: what it said; `lines` is of any severity.
-    logged: errors in the log, which precede the one that ends a command.
-    wrong: how the result differs from the good one; empty: not at all.
-    made: whether there is a result.
-    crash: traceback of an exception that nobody explains.
-  """
-
-  errors: list[str] = dataclasses.field(default_factory=list)
-  warnings: list[str] = dataclasses.field(default_factory=list)
-  lines: list[str] = dataclasses.field(default_factory=list)
-  logged: list[str] = dataclasses.field(default_factory=list)
-  wrong: str = ""
-  made: bool = True
-  crash: str = ""
 
 
 def scorer(images: np.ndarray) -> np.ndarray:
@@ -108,7 +87,7 @@ def _watched(world: World, seen: Seen):
   logging.set_verbosity(logging.INFO)
   logger.addHandler(handler)
   old = signal.signal(signal.SIGALRM, _ring)
-  signal.alarm(_LIMIT_S)
+  left, _ = signal.setitimer(signal.ITIMER_REAL, _LIMIT_S)  # of pytest's own
   try:
     with contextlib.ExitStack() as stack:
       for context in world.around:
@@ -122,8 +101,9 @@ def _watched(world: World, seen: Seen):
     else:
       seen.errors += [*seen.logged, said[0]]
   finally:
-    signal.alarm(0)
+    signal.setitimer(signal.ITIMER_REAL, 0)
     signal.signal(signal.SIGALRM, old)
+    signal.setitimer(signal.ITIMER_REAL, left)
     logger.removeHandler(handler)
     logging.set_verbosity(level)
 
@@ -262,48 +242,6 @@ RUNNERS = {
 }
 
 
-def judge(expect: Expect, seen: Seen, culprit: Path | None) -> tuple[str, str]:
-  """Returns (outcome, "") or ("", what is wrong with what was seen)."""
-  if seen.crash:
-    return "", f"crashed: {seen.crash}"
-
-  def saying(lines):
-    return [t for t in lines if re.search(expect.word, t, re.IGNORECASE)]
-
-  if seen.errors:
-    fitting = saying(seen.errors)
-    if REFUSED not in expect.outcomes:
-      return "", f"refused: {seen.errors[0]}"
-    if not fitting:
-      return "", f"refused without {expect.word!r}: {seen.errors}"
-    if culprit is not None and not any(_names(t, culprit) for t in fitting):
-      return "", f"refused without the name of {culprit.name}: {fitting}"
-    return REFUSED, ""
-  if seen.wrong:
-    return "", f"wrong result: {seen.wrong} (warnings: {seen.warnings})"
-  if NAMED in expect.outcomes:
-    if saying([*seen.warnings, *seen.lines]):
-      return NAMED, ""
-    if READ not in expect.outcomes:
-      return "", f"nobody says {expect.word!r}: {seen.lines}"
-  if LEFT_OUT in expect.outcomes:
-    said = saying(seen.warnings) and not seen.made
-    return (LEFT_OUT, "") if said else ("", f"not left out: {seen.warnings}")
-  if not seen.made:
-    return "", f"no result and no error (lines: {seen.lines})"
-  if FLAGGED in expect.outcomes and saying(seen.warnings):
-    return FLAGGED, ""
-  if READ not in expect.outcomes:
-    return "", f"read without {expect.word!r}: {seen.warnings}"
-  if seen.warnings:
-    return "", f"read, with a warning: {seen.warnings}"
-  return READ, ""
-
-
-def _names(text: str, path: Path) -> bool:
-  return path.name in text or repr(path.name)[1:-1] in text
-
-
 def run_entry(entry: Entry, folder: Path) -> tuple[dict, list[str]]:
   """Runs an entry with every command that it concerns.
 
@@ -315,6 +253,8 @@ def run_entry(entry: Entry, folder: Path) -> tuple[dict, list[str]]:
     world = World(folder / command, entry.kind)
     entry.make(world)
     seen = (world.process or RUNNERS[command])(world)
+    for check in world.checks:
+      seen.wrong = seen.wrong or check()
     outcome, problem = judge(expect, seen, world.culprit)
     outcomes[command] = outcome
     if problem:

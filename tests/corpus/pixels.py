@@ -26,7 +26,6 @@ add(
   "voxels of type int64",
   _typed(np.int64),
   read,
-  report="nipy/nibabel#1046",
 )
 add("uint8", "voxels of type uint8", _typed(np.uint8, lambda a: a // 4), read)
 add("int8", "voxels of type int8", _typed(np.int8, lambda a: a // 8 - 60), read)

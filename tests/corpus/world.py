@@ -120,6 +120,7 @@ class World:
     whole: whether a refusal may leave those others unpredicted.
     then: called with the run after training's or prediction's work.
     around: context managers that spoil the running of a command.
+    checks: called when a command is done; each returns what is wrong, or "".
     process: runs the command as a process instead.
     real_weights: whether prediction loads the run's own weights.
   """
@@ -136,6 +137,7 @@ class World:
     self.target, self.around, self.real_weights = TARGET, [], False
     self.others = [p for p in PATIENTS if p != TARGET]
     self.whole, self.then, self.process = False, [], None
+    self.checks = []
     self.input: Path = self.data
     for number, patient in enumerate(PATIENTS, start=1):
       _put(self.image_path(patient), _good_image(number))
