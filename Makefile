@@ -60,4 +60,4 @@ format: $(READY)
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv .venv-* runs .pytest_cache .ruff_cache
+	rm -rf .venv .venv-* runs .hypothesis .pytest_cache .ruff_cache
