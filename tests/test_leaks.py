@@ -1,5 +1,6 @@
 """Weights that a run starts from: by content, and whom they have seen."""
 
+import os
 import shutil
 import types
 
@@ -10,6 +11,7 @@ from lumbar_jax import environment, leaks, origins, runs
 from lumbar_jax.data.splits import Splits
 from lumbar_jax.errors import InputError
 from lumbar_jax.files import read_json, write_json, write_text
+from lumbar_jax.training import identity
 
 
 def settings(**training):
@@ -268,3 +270,20 @@ def test_weights_without_a_checksum_are_told_by_their_files(tmp_path):
   write_text(place / "tree" / "data", "b")
   assert origins.best_identity(tmp_path) not in ("", first)
   assert origins.best_identity(tmp_path / "nothing") == ""
+
+
+def test_files_without_a_checksum_are_read_once(tmp_path, monkeypatch):
+  data = tmp_path / "checkpoints" / "best" / "7" / "tree" / "data"
+  write_text(data, "a")
+  read, real = [], identity.file_digest
+  monkeypatch.setattr(
+    identity, "file_digest", lambda p: read.append(p) or real(p)
+  )
+  first = identity.best_identity(tmp_path)
+  assert identity.best_identity(tmp_path) == first
+  assert read == [data]
+  kept = data.stat()
+  write_text(data, "b")  # another file of the same size and date
+  os.utime(data, ns=(kept.st_atime_ns, kept.st_mtime_ns))
+  assert identity.best_identity(tmp_path) != first
+  assert read == [data, data]

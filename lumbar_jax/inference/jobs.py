@@ -248,6 +248,7 @@ def save_labels(
     A `Prediction` for each study.
   """
 
+  @functools.cache  # it looks at the weights of all members
   def record(fold):
     path = run.thresholds_path(fold)
     return describe(run, fold, "TH", read_thresholds(path, run.scheme))

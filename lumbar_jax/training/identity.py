@@ -1,6 +1,8 @@
 """What tells a fold's trained weights from others, without loading them."""
 
+import functools
 import json
+import os
 from pathlib import Path
 
 from lumbar_jax.files import digest, file_digest
@@ -33,6 +35,17 @@ def best_identity(fold_folder: Path) -> str:
   except (OSError, ValueError, KeyError, TypeError):
     pass
   files = sorted(path for path in step.rglob("*") if path.is_file())
+  return _of_files(step, tuple((p, _state(p.stat())) for p in files))
+
+
+def _state(found: os.stat_result) -> tuple[int, ...]:
+  """Returns what of a file is other once its content is."""
+  return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+@functools.lru_cache(maxsize=256)
+def _of_files(step: Path, files: tuple[tuple[Path, tuple], ...]) -> str:
+  """Returns the digest of files' names and content, read once a state."""
   return digest(
-    [(p.relative_to(step).as_posix(), file_digest(p)) for p in files]
+    [(p.relative_to(step).as_posix(), file_digest(p)) for p, _ in files]
   )

@@ -623,6 +623,35 @@ def test_labels_of_an_evaluation_lie_where_predictions_do(trained, tmp_path):
   assert (result.status, result.path) == ("done", saved.path)
 
 
+def test_an_evaluation_looks_at_each_folds_weights_once(
+  trained, tmp_path, monkeypatch
+):
+  asked, real = [], jobs.records.weights_of
+  monkeypatch.setattr(
+    jobs.records,
+    "weights_of",
+    lambda run, folds: asked.append(folds) or real(run, folds),
+  )
+  names, path = ("a", "b", "c"), tmp_path / "a.nii.gz"
+  write_volume(path, shape=(1, 20, 20))
+  studies = [
+    prepare_in_memory(
+      Study(name, "", {"T2w": path}), trained.config.data, trained.scheme
+    )
+    for name in names
+  ]
+  maps = {s.name: np.zeros(s.image.shape[:3], np.uint8) for s in studies}
+  monkeypatch.setattr(
+    jobs.outputs, "place", lambda study, _: (Path(), study.patient)
+  )
+  save_labels(
+    *(trained, studies, maps, tmp_path / "out"),
+    fold_of={"a": 0, "b": 0, "c": 1},
+    overlays=False,
+  )
+  assert asked == [[0, 1], [0], [1]]
+
+
 def test_one_study_holds_no_scores_unless_asked(trained, tmp_path):
   write_volume(tmp_path / "a.nii.gz")
   study = Study("a", "", {"T2w": tmp_path / "a.nii.gz"})
