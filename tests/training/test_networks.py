@@ -14,7 +14,7 @@ from lumbar_jax.training.checkpoints import Checkpoints
 
 def _settings(scheme="midas12", **model):
   settings = config.default()
-  settings.data.update(scheme=scheme, patch_size=16)
+  settings.data.update(scheme=scheme, patch_size=16, patch_stride=16)
   settings.model.update({"name": "U1", "width": 2} | model)
   return settings
 
