@@ -128,6 +128,9 @@ def transfer(fresh: Any, trained: Any, path: Path) -> Any:
 def initial_weights(run: Run, fold: int):
   """Returns variables -> variables for what a config starts from, or None.
 
+  Only the function reads the weights: a fold that has begun needs them no more,
+  and they may be gone by then.
+
   Of `config.training.init_from` the same fold is taken where that run has one,
   else its fold 0; `config.model.backbone_weights` is a file.
   """
@@ -137,5 +140,9 @@ def initial_weights(run: Run, fold: int):
   folder = run.config.training.init_from
   if not folder:
     return None
-  _, trained = load_fold(load_run(folder), source_fold(folder, fold))
-  return lambda fresh: transfer(fresh, trained, Path(folder))
+
+  def start(fresh):
+    _, trained = load_fold(load_run(folder), source_fold(folder, fold))
+    return transfer(fresh, trained, Path(folder))
+
+  return start

@@ -136,6 +136,14 @@ def test_without_init_from_nothing_is_transferred():
   assert networks.initial_weights(_run(_settings()), 0) is None
 
 
+def test_weights_that_are_gone_are_missed_by_new_folds_only(tmp_path):
+  settings = _settings()
+  settings.training.init_from = str(tmp_path / "gone")
+  start = networks.initial_weights(_run(settings), 0)  # as a begun fold does
+  with pytest.raises(InputError, match="not a run's folder"):
+    start({})
+
+
 def test_a_fold_starts_from_the_same_fold(trained):
   folder, variables = trained
   for fold in (0, 1):
