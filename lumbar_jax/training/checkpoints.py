@@ -5,6 +5,8 @@ process killed in between leaves the old one. What is read is compared with the
 checksums that were written (`checksums`).
 """
 
+import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,8 @@ from lumbar_jax.training.checkpoint_folder import (
 )
 
 LATEST, BEST = "latest", "best"
+# Of reading a checkpoint that another process replaces meanwhile.
+_TRIES, _PAUSE_S = 5, 0.2
 
 
 class Checkpoints:
@@ -138,6 +142,8 @@ class Checkpoints:
 def epochs_done(folder: Path) -> int:
   """Returns how many epochs a fold has been trained for.
 
+  Another process may be training it: what it replaces is read again.
+
   Args:
     folder: the fold's `checkpoints` folder.
 
@@ -145,6 +151,27 @@ def epochs_done(folder: Path) -> int:
     InputError: the checkpoint is damaged.
   """
   folder = Path(folder) / LATEST
+  for _ in range(_TRIES - 1):
+    before = _listed(folder)
+    try:
+      return _epochs_in(folder)
+    except (InputError, OSError):
+      # While one replaces another there are two, or soon other ones.
+      if len(before) < 2 and _listed(folder) == before:
+        raise
+    time.sleep(_PAUSE_S)
+  return _epochs_in(folder)
+
+
+def _listed(folder: Path) -> set[str]:
+  try:
+    return set(os.listdir(folder))
+  except OSError:  # reading it says so
+    return set()
+
+
+def _epochs_in(folder: Path) -> int:
+  """Returns the epochs of a folder's latest checkpoint, 0 without one."""
   if not folder.is_dir():
     return 0
   with opened(folder) as manager:

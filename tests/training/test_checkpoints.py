@@ -14,6 +14,7 @@ from absl import logging as absl_logging
 from lumbar_jax import space
 from lumbar_jax.errors import InputError
 from lumbar_jax.training import checkpoint_folder
+from lumbar_jax.training import checkpoints as checkpoints_lib
 from lumbar_jax.training.checkpoints import (
   BEST,
   LATEST,
@@ -135,6 +136,34 @@ def test_an_edited_epoch_is_refused(fold):
   edit_info(folder, lambda info: info.update(epoch=9))
   with pytest.raises(InputError, match="do not match their checksum"):
     epochs_done(fold / "checkpoints")
+
+
+def test_one_that_is_replaced_meanwhile_is_not_called_damaged(
+  fold, monkeypatch
+):
+  real, steps = checkpoints_lib.read_info, []
+
+  def read(manager, step, folder):
+    steps.append(step)
+    if len(steps) == 1:  # as the process that trains the fold does
+      live = Checkpoints(fold / "checkpoints")
+      live.save_latest(4, TREE, {"epoch": 3})
+      live.close()
+    return real(manager, step, folder)
+
+  monkeypatch.setattr(checkpoints_lib, "read_info", read)
+  monkeypatch.setattr(checkpoints_lib, "_PAUSE_S", 0)
+  assert epochs_done(fold / "checkpoints") == 3
+  assert steps == [3, 4]
+
+
+def test_a_damaged_one_that_stays_is_read_once(fold, monkeypatch):
+  shutil.rmtree(fold / "checkpoints" / LATEST / "3" / "info")
+  pauses = []
+  monkeypatch.setattr(checkpoints_lib.time, "sleep", pauses.append)
+  with pytest.raises(InputError, match="damaged"):
+    epochs_done(fold / "checkpoints")
+  assert not pauses
 
 
 def test_an_older_checkpoint_is_read_with_one_warning(fold, monkeypatch):
