@@ -275,14 +275,14 @@ def shaping(config) -> dict[str, Any]:
   }
 
 
-def identity(config) -> dict[str, Any]:
+def identity(config, begun) -> dict[str, Any]:
   """Returns the flat fields that tell a run's results from another's.
 
-  As `shaping`, but the same for the same results whatever the version: what
-  other runs and predictions hold against a digest of it.
+  As `shaping`, but with the values that older versions' digests cover too:
+  those that the folder was begun with (`begun`), whatever is used by now.
   """
-  usual = flatten(default())
-  return shaping(config) | {name: usual[name] for name in _FREED}
+  old = flatten(begun)
+  return shaping(config) | {name: old[name] for name in _FREED}
 
 
 def validate(config: ml_collections.ConfigDict) -> None:

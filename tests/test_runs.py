@@ -142,12 +142,14 @@ def test_more_epochs_go_on_and_fewer_than_done_are_refused(tmp_path):
 
 
 def test_what_tells_results_apart_is_that_of_older_versions():
-  usual, other = _settings(), _settings(evaluation__batch_size=1)
-  assert config.identity(usual) == config.identity(other)
-  assert config.identity(usual)["evaluation.batch_size"] == 8
+  begun = _settings(evaluation__batch_size=4, model__remat=True)
+  other = _settings(evaluation__batch_size=1, evaluation__num_bootstrap=9)
+  found = config.identity(other, begun)
+  assert found == config.identity(begun, begun)
+  assert (found["evaluation.batch_size"], found["model.remat"]) == (4, True)
   longer = _settings(training__num_epochs=301)
-  assert config.identity(usual) != config.identity(longer)
-  assert not config.identity(usual).keys() & {"training.allow_shared_patients"}
+  assert found != config.identity(longer, begun)
+  assert not found.keys() & {"training.allow_shared_patients"}
 
 
 def test_a_bad_config_leaves_no_folder(tmp_path):

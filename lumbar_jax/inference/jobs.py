@@ -25,7 +25,7 @@ from lumbar_jax.evaluation.scorers import Scorer
 from lumbar_jax.files import digest, read_json
 from lumbar_jax.inference import outputs
 from lumbar_jax.inference.segment import segment
-from lumbar_jax.runs import ENSEMBLE_FILE, Run
+from lumbar_jax.runs import ENSEMBLE_FILE, Run, load_run
 from lumbar_jax.timing import collect
 
 DONE, SKIPPED, FAILED = "done", "skipped", "failed"
@@ -173,6 +173,8 @@ def describe(
 ) -> dict[str, Any]:
   """Returns what tells the predictions of one call from another's."""
   folds = list(run.folds) if fold is None else [fold]
+  begun = (run.folder / "config.json").is_file()
+  recorded = load_run(run.folder).config if begun else run.config
   path = run.folder / "environment.json"
   trained_on = None
   if path.is_file():
@@ -184,7 +186,7 @@ def describe(
   return {
     outputs.RUN_NAME: run.folder.absolute().name,
     "Network": run.title,
-    "ConfigDigest": digest(identity(run.config), *_ensemble(run)),
+    "ConfigDigest": digest(identity(run.config, recorded), *_ensemble(run)),
     outputs.WEIGHTS: digest(records.weights_of(run, folds)),
     "TrainingDataDigest": digest(trained_on),
     "Folds": folds,

@@ -261,6 +261,24 @@ def test_folds_are_averaged_and_take_the_runs_thresholds(
     assert sidecar["Sources"] == [str(path)]
 
 
+def test_what_a_run_was_begun_with_tells_its_predictions_apart(trained):
+  """Older versions' digests hold the batch size of config.json (3 here)."""
+  run = runs.load_run(trained.folder)
+  run.config.evaluation.update(batch_size=1, num_bootstrap=9)
+  found = jobs.describe(run, None, "MAP", None)["ConfigDigest"]
+  begun = json.loads((trained.folder / "config.json").read_text())
+  flat = config_lib.flatten(begun)
+  kept = ("model.remat", "evaluation.batch_size", "evaluation.num_bootstrap")
+  old = {
+    name: value
+    for name, value in flat.items()
+    if (name not in config_lib.FREE_FIELDS or name in kept)
+    and not name.startswith(config_lib.FREE_SECTIONS)
+  }
+  assert old["evaluation.batch_size"] == 3
+  assert found == files.digest(old)
+
+
 def test_a_study_is_predicted_once(trained, tmp_path, monkeypatch):
   folder, output = tmp_path / "in", tmp_path / "out"
   for number, name in enumerate("ab"):
