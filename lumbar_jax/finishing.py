@@ -21,6 +21,7 @@ from lumbar_jax.runs import Run
 
 _GOAL = ".evaluating"  # what the process that holds the folder is about to do
 _WAIT_S = 5.0
+_LOOK_S = 0.5  # far longer than from taking the folder to writing the goal
 
 
 def is_last(runs: Sequence[Run]) -> bool:
@@ -64,16 +65,22 @@ def _take(
   folder: Path, state: Callable[[], State], stack: contextlib.ExitStack
 ) -> bool:
   """Takes the folder, if there is anything left to do in it."""
-  path, waited = folder / _GOAL, False
+  path, waited, seen = folder / _GOAL, False, False
   while True:
-    now = state()
-    wanted = records.goal(now)
+    wanted = records.goal(state())
     try:
       stack.enter_context(locked(folder))
     except InputError:
-      if path.is_file() and path.read_text(encoding="utf-8") == wanted:
-        logging.info("%s: another process goes on with it", folder)
-        return False
+      if _is_goal(path, wanted):
+        # A holder that was killed leaves its goal; the next one replaces it
+        # just after it has taken the folder. So it is looked at twice.
+        if seen:
+          logging.info("%s: another process goes on with it", folder)
+          return False
+        seen = True
+        time.sleep(_LOOK_S)
+        continue
+      seen = False
       if not waited:
         logging.info(
           "%s: another process evaluates an earlier state of it; this one "
@@ -83,6 +90,8 @@ def _take(
       waited = True
       time.sleep(_WAIT_S)
       continue
+    write_text(path, wanted)
+    stack.callback(path.unlink, missing_ok=True)
     if records.is_done(folder, state()):
       logging.info("%s: evaluated and reported already", folder)
       return False
@@ -92,6 +101,12 @@ def _take(
         "wrote it, or it was asked for midway): it is evaluated again",
         folder,
       )
-    write_text(path, wanted)
-    stack.callback(path.unlink, missing_ok=True)
     return True
+
+
+def _is_goal(path: Path, wanted: str) -> bool:
+  """Whether a goal file says what is wanted; its holder may remove it."""
+  try:
+    return path.read_text(encoding="utf-8") == wanted
+  except FileNotFoundError:
+    return False

@@ -26,6 +26,7 @@ from lumbar_jax.training.identity import best_identity
 
 FILE = Path("evaluation", "record.json")
 EVALUATED, REPORTED = "evaluated", "reported"
+_ENSEMBLES = "ensembles/"  # of a study, what its ensembles lie below
 _NO_MATTER = ("batch_size",)  # of config.evaluation, for the results
 
 State = dict[str, Any]
@@ -76,7 +77,7 @@ def _models(config: Any) -> list[str]:
 
   names = list(config.study.networks)
   titles = [ensemble.title for ensemble in planned(config, names)]
-  return [f"runs/{n}" for n in names] + [f"ensembles/{t}" for t in titles]
+  return [f"runs/{n}" for n in names] + [_ENSEMBLES + t for t in titles]
 
 
 def _weights(folder: Path, folds: Sequence[int]) -> list[str]:
@@ -110,6 +111,19 @@ def _data(folder: Path) -> str:
 
 
 def goal(state: State) -> str:
+  """Returns the digest of all that is there before what follows a training.
+
+  What follows makes a study's ensembles and tunes thresholds.
+  """
+  weights = {
+    model: digests
+    for model, digests in state["weights"].items()
+    if not model.startswith(_ENSEMBLES)
+  }
+  return _evaluated({**state, "weights": weights})
+
+
+def _evaluated(state: State) -> str:
   """Returns the digest of all of a state that evaluating does not change."""
   return digest({n: v for n, v in state.items() if n != "thresholds"})
 
@@ -136,12 +150,12 @@ def evaluating(folder: Path, state: Callable[[], State]) -> Iterator[None]:
 
   Not where weights have changed meanwhile: it is then evaluated again.
   """
-  before = goal(state())
+  before = _evaluated(state())
   yield
   if not distributed.is_main():
     return
   after = state()
-  if goal(after) != before:
+  if _evaluated(after) != before:
     logging.warning(
       "%s: weights have changed while they were evaluated: evaluate again",
       folder,

@@ -89,6 +89,80 @@ class TestOnce:
     assert work(tmp_path, config)  # it was killed before its report
     assert not (tmp_path / ".evaluating").exists()
 
+  def test_a_goal_that_was_left_behind_keeps_nobody_away(
+    self, tmp_path, monkeypatch
+  ):
+    """The study grows while its evaluation is killed, and goes on small."""
+    for name in ("U1", "UMD"):
+      train(tmp_path / "runs" / name)
+    small, grown = settings(networks=("U1",)), settings()
+    wanted = records.goal(records.state_of(tmp_path, grown, study=True))
+    monkeypatch.setattr(finishing, "_WAIT_S", 0.02)
+    monkeypatch.setattr(finishing, "_LOOK_S", 0.1)
+    write_text(tmp_path / ".evaluating", wanted)  # it was killed
+    in_state, other = threading.Event(), []
+    is_done = records.is_done
+
+    def state():
+      return records.state_of(tmp_path, small, study=True)
+
+    def slow(folder, now):
+      if threading.current_thread() is threading.main_thread():
+        in_state.set()
+        other_job.join(0.3)
+        assert other_job.is_alive()  # it waits: nobody else does its work
+      return is_done(folder, now)
+
+    def grow():
+      in_state.wait()
+      other.append(work(tmp_path, grown, study=True))
+
+    other_job = threading.Thread(target=grow)
+    other_job.start()
+    monkeypatch.setattr(records, "is_done", slow)
+    with finishing.turn(tmp_path, True, state) as mine:
+      assert mine
+    other_job.join()
+    assert other == [True]
+
+  def test_the_goal_of_one_just_taking_the_folder_is_looked_at_again(
+    self, tmp_path, monkeypatch
+  ):
+    train(tmp_path)
+    goal = records.goal(records.state_of(tmp_path, settings()))
+    write_text(tmp_path / ".evaluating", goal)  # of one that was killed
+    lock, sleeps = locked(tmp_path), []
+    lock.__enter__()
+
+    def sleep(seconds):
+      sleeps.append(seconds)
+      write_text(tmp_path / ".evaluating", "the holder's own")
+      if len(sleeps) == 2:
+        lock.__exit__(None, None, None)
+
+    monkeypatch.setattr(finishing, "time", types.SimpleNamespace(sleep=sleep))
+    assert work(tmp_path, settings())
+
+  def test_what_is_evaluated_already_leaves_no_goal(self, tmp_path):
+    train(tmp_path)
+    assert work(tmp_path, settings())
+    assert not work(tmp_path, settings())
+    assert not (tmp_path / ".evaluating").exists()
+
+  def test_one_that_makes_the_same_ensembles_is_not_waited_for(self, tmp_path):
+    config = settings(ensembles=("U1+UMD",))
+    for name in ("U1", "UMD"):
+      train(tmp_path / "runs" / name)
+    state = records.state_of(tmp_path, config, study=True)
+    made = next(m for m in state["weights"] if m.startswith("ensembles/"))
+    train(tmp_path / made, "meta-learner")
+    after = records.state_of(tmp_path, config, study=True)
+    assert after != state
+    assert records.goal(after) == records.goal(state)
+    train(tmp_path / "runs" / "U1", "more")
+    again = records.state_of(tmp_path, config, study=True)
+    assert records.goal(again) != records.goal(state)
+
   def test_one_with_another_goal_is_waited_for(self, tmp_path, monkeypatch):
     """It knows fewer networks: nobody would evaluate the new one."""
     train(tmp_path)
