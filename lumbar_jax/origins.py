@@ -40,16 +40,20 @@ def _content(config: Any, field: str) -> Any:
     if not path.is_file():
       raise InputError("no such file", f"check config.{field}", path=path)
     return file_digest(path)
-  found = {}
-  for fold in range(config.data.num_folds):
-    place = path / f"fold_{leaks.source_fold(path, fold)}"
-    found[str(fold)] = best_identity(place)
-    if not found[str(fold)]:
-      raise InputError(
-        "there is no trained network here",
-        f"config.{field} takes the folder of a run whose folds are trained",
-        path=place,
-      )
+  folds = range(config.data.num_folds)
+  return {str(fold): _trained(path, field, fold) for fold in folds}
+
+
+def _trained(path: Path, field: str, fold: int) -> str:
+  """Returns what tells the weights that a fold starts from."""
+  place = path / f"fold_{leaks.source_fold(path, fold)}"
+  found = best_identity(place)
+  if not found:
+    raise InputError(
+      "there is no trained network here",
+      f"config.{field} takes the folder of a run whose folds are trained",
+      path=place,
+    )
   return found
 
 
@@ -95,18 +99,53 @@ def check(folder: Path, old: Any, new: Any) -> None:
       )
     if before == now and (field not in known or not Path(now).exists()):
       if field not in known:
-        logging.log_first_n(
-          logging.WARNING,
-          "%s: an older version began it, and kept no digest of config.%s: "
-          "whether its content is still the same cannot be checked",
-          1,
-          *(folder, field),
-        )
+        _tell_unknown(folder, field)
       continue
     began = known[field] if field in known else _content(old, field)
     if _content(new, field) != began:
-      raise InputError(
-        f"config.{field} has other content than when this folder was begun",
-        _REMEDY,
-        path=now,
-      )
+      raise _changed(field, now)
+
+
+def check_start(folder: Path, config: Any, field: str, fold: int) -> None:
+  """Checks that a fold starts from what its run was begun from.
+
+  When its weights are loaded: a run opened without a config has not been
+  checked by then, and the weights may change while other folds are trained.
+
+  Args:
+    folder: the run's.
+    config: its config, which has the field.
+    field: that names the weights.
+    fold: about to start from them.
+
+  Raises:
+    InputError: other weights, or none.
+  """
+  path = Path(_value(config, field))
+  began = read(folder).get("weights", {}).get(field)
+  if field == "training.init_from" and began:
+    now, began = _trained(path, field, fold), began.get(str(fold))
+  elif began:
+    now = _content(config, field)
+  if not began:
+    _tell_unknown(folder, field)
+  elif now != began:
+    raise _changed(field, path)
+
+
+def _changed(field: str, path: str | Path) -> InputError:
+  return InputError(
+    f"config.{field} has other content than when this folder was begun",
+    _REMEDY,
+    path=path,
+  )
+
+
+def _tell_unknown(folder: Path, field: str) -> None:
+  logging.log_first_n(
+    logging.WARNING,
+    "%s: an older version began it, and kept no digest of config.%s: "
+    "whether its content is still the same cannot be checked",
+    1,
+    *(folder, field),
+  )

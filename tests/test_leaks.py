@@ -219,6 +219,19 @@ class TestOrigins:
       "training.init_from": {"0": "other 0", "1": "other 1"}
     }
 
+  def test_each_fold_starts_from_what_the_run_began_with(self, tmp_path, other):
+    begun(tmp_path, other)
+    run = runs.load_run(tmp_path / "run")  # as a mode without --config does
+    field = "training.init_from"
+    origins.check_start(run.folder, run.config, field, 0)
+    save_weights(other, 1, "trained on")
+    origins.check_start(run.folder, run.config, field, 0)
+    with pytest.raises(InputError, match="init_from has other content"):
+      origins.check_start(run.folder, run.config, field, 1)
+    shutil.rmtree(other / "fold_0")
+    with pytest.raises(InputError, match="no trained network"):
+      origins.check_start(run.folder, run.config, field, 0)
+
   def test_none_is_not_some(self, tmp_path, other):
     begun(tmp_path, other)
     with pytest.raises(InputError, match=r"config\.training\.init_from"):
@@ -240,11 +253,14 @@ class TestOrigins:
     write_text(tmp_path / "moved", "others")
     with pytest.raises(InputError, match="backbone_weights has other content"):
       runs.open_run(tmp_path / "run", config)
+    with pytest.raises(InputError, match="backbone_weights has other content"):
+      origins.check_start(tmp_path / "run", config, "model.backbone_weights", 1)
 
   def test_older_folders_keep_their_paths(self, tmp_path, other):
     run = begun(tmp_path, other)
     (run.folder / "origins.json").unlink()
     begun(tmp_path, other)
+    origins.check_start(run.folder, run.config, "training.init_from", 0)
     copy = shutil.copytree(other, tmp_path / "copy")
     begun(tmp_path, copy)  # the old one is there to be compared with
     save_weights(copy, 0, "another")

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from lumbar_jax import models
+from lumbar_jax import models, origins
 from lumbar_jax.errors import InputError
 from lumbar_jax.leaks import source_fold
 from lumbar_jax.models.inference import FoldedNetwork, fold
@@ -132,16 +132,19 @@ def initial_weights(run: Run, fold: int):
   and they may be gone by then.
 
   Of `config.training.init_from` the same fold is taken where that run has one,
-  else its fold 0; `config.model.backbone_weights` is a file.
+  else its fold 0; `config.model.backbone_weights` is a file. Weights that have
+  changed since the run began are refused.
   """
   file = run.config.model.backbone_weights
-  if file:
-    return lambda fresh: replace_backbone(fresh, read_state_dict(file), file)
   folder = run.config.training.init_from
-  if not folder:
+  if not (file or folder):
     return None
+  field = "model.backbone_weights" if file else "training.init_from"
 
   def start(fresh):
+    origins.check_start(run.folder, run.config, field, fold)
+    if file:
+      return replace_backbone(fresh, read_state_dict(file), file)
     _, trained = load_fold(load_run(folder), source_fold(folder, fold))
     return transfer(fresh, trained, Path(folder))
 

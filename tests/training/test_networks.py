@@ -1,5 +1,7 @@
 """From a config to network, optimizer and another run's weights."""
 
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 
 from lumbar_jax import anatomy, config, models
 from lumbar_jax.errors import InputError
+from lumbar_jax.files import write_json
 from lumbar_jax.runs import Run, open_run
 from lumbar_jax.training import networks
 from lumbar_jax.training.checkpoints import Checkpoints
@@ -20,7 +23,7 @@ def _settings(scheme="midas12", **model):
 
 
 def _run(settings, folder="runs/none"):
-  return Run(folder, settings, anatomy.SCHEMES[settings.data.scheme])
+  return Run(Path(folder), settings, anatomy.SCHEMES[settings.data.scheme])
 
 
 def _variables(run, seed):
@@ -141,6 +144,16 @@ def test_weights_that_are_gone_are_missed_by_new_folds_only(tmp_path):
   settings.training.init_from = str(tmp_path / "gone")
   start = networks.initial_weights(_run(settings), 0)  # as a begun fold does
   with pytest.raises(InputError, match="not a run's folder"):
+    start({})
+
+
+def test_weights_that_have_changed_are_not_loaded(trained, tmp_path):
+  settings = _settings()
+  settings.training.init_from = str(trained[0])
+  digests = {"training.init_from": {"0": "of others"}}
+  write_json(tmp_path / "origins.json", {"weights": digests, "seen": {}})
+  start = networks.initial_weights(_run(settings, tmp_path), 0)
+  with pytest.raises(InputError, match="other content"):
     start({})
 
 
