@@ -146,10 +146,8 @@ def report(options: Options) -> None:
   """Writes report.html of what the run has so far.
 
   Without its data, which may have stayed on another machine, the page has no
-  pictures and says why.
+  pictures and says why. Several processes fail instead: the others would wait.
   """
-  from lumbar_jax.reports.html import write_report
-
   run = _run(options, "report")
   begun = (run.folder / "config.json").is_file()
   try:
@@ -157,9 +155,7 @@ def report(options: Options) -> None:
   except InputError as error:
     if not begun:
       raise
-    logging.warning("the report has no pictures: %s", error)
-    distributed.on_main(write_report, run, (), [str(error)])
-    logging.info("report: %s", run.folder / "report.html")
+    run_results.report_without(run, error)
   else:
     run_results.report(run, data)
 

@@ -4,6 +4,7 @@ from absl import logging
 
 from lumbar_jax import distributed, held_out, records, remarks, stages
 from lumbar_jax.ensembles.weights import fold_scorers
+from lumbar_jax.errors import InputError
 from lumbar_jax.runs import Run
 
 
@@ -47,3 +48,22 @@ def report(run: Run, data: stages.Material) -> None:
     records.reported(run.folder)
 
   distributed.on_main(write)
+
+
+def report_without(run: Run, error: InputError) -> None:
+  """Writes report.html of a run whose data cannot be used.
+
+  Raises:
+    InputError: there are other processes, which wait where this one failed.
+  """
+  from lumbar_jax.reports.html import write_report
+
+  if distributed.count() > 1:
+    raise InputError(
+      error.problem,
+      f"{error.remedy.rstrip('.')}; or ask for the report in one process "
+      "alone, which makes it without pictures",
+      path=error.path,
+    ) from error
+  logging.warning("the report has no pictures: %s", error)
+  logging.info("report: %s", write_report(run, (), [str(error)]))

@@ -8,7 +8,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from lumbar_jax import modes
+from lumbar_jax import config as config_lib
+from lumbar_jax import modes, runs
 from lumbar_jax.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -130,6 +131,24 @@ def test_doctor_lists_problems_and_changes_nothing(tmp_path):
   )
   assert "sub-3_T2w.nii.gz" in said
   assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_of_several_processes_none_reports_while_others_wait(
+  tmp_path, monkeypatch
+):
+  run = runs.open_run(tmp_path, config_lib.default())
+
+  def fail(run):
+    raise InputError("no room", "free some.", path=run.folder)
+
+  monkeypatch.setattr(modes.stages, "material", fail)
+  monkeypatch.setattr(modes.distributed, "count", lambda: 2)
+  with pytest.raises(
+    InputError, match=r"no room\. free some; or ask"
+  ) as caught:
+    modes.report(modes.Options(None, run.folder))
+  assert caught.value.path == run.folder
+  assert not (run.folder / "report.html").exists()
 
 
 def test_summary_needs_no_data_and_draws(tmp_path):
