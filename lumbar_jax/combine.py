@@ -1,6 +1,5 @@
 """Finished runs joined to an ensemble, in a folder of its own."""
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from lumbar_jax.ensembles.model import Model, load_model, merged_width
 from lumbar_jax.ensembles.train import stacking_settings, train_heads
 from lumbar_jax.ensembles.weights import Weights
 from lumbar_jax.errors import InputError
+from lumbar_jax.files import remove_folder
 from lumbar_jax.runs import Run, load_run
 from lumbar_jax.training.checkpoints import epochs_done
 
@@ -130,7 +130,7 @@ def make_ensemble(
       "%s: its members were trained on since it was made: it is made anew",
       folder,
     )
-    shutil.rmtree(folder)
+    remove_folder(folder)
   run = folder_lib.create(folder, ensemble, members, config, settings, digests)
   return Model(ensemble.title, run, tuple(members), ensemble, settings)
 

@@ -93,6 +93,23 @@ def _become(scratch: Path, path: Path) -> None:
       raise
 
 
+def remove_folder(path: str | os.PathLike) -> None:
+  """Removes a folder in one step, so that nobody ever finds half of it.
+
+  A process killed meanwhile leaves a hidden folder beside it at most.
+  """
+  path = Path(path)
+  if not path.is_dir():
+    return
+  grave = Path(tempfile.mkdtemp(prefix=".removed-", dir=path.parent))
+  try:
+    path.rename(grave / "folder")
+  except FileNotFoundError:
+    pass  # another process was faster
+  finally:
+    shutil.rmtree(grave, ignore_errors=True)
+
+
 def write_text(path: str | os.PathLike, text: str) -> None:
   r"""Writes UTF-8 text atomically; bytes of names that are none become \xNN."""
   with atomic_path(path) as scratch:

@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import shutil
 import stat
 
 import numpy as np
@@ -108,6 +109,22 @@ def test_the_faster_process_keeps_its_folder(tmp_path):
       (other / "image.npy").write_text("faster")
   assert (path / "image.npy").read_text() == "faster"
   assert _names(tmp_path) == ["study"]
+
+
+def test_nobody_finds_half_of_a_folder_that_is_removed(tmp_path, monkeypatch):
+  path, seen = tmp_path / "ensemble", []
+  (path / "fold_0").mkdir(parents=True)
+  remove = shutil.rmtree
+
+  def look(place, **options):
+    seen.append(path.exists())
+    remove(place, **options)
+
+  monkeypatch.setattr(files.shutil, "rmtree", look)
+  files.remove_folder(path)
+  assert seen == [False]  # it had gone before anything in it was deleted
+  assert _names(tmp_path) == []
+  files.remove_folder(path)  # which is not there: nothing to do
 
 
 def test_a_file_where_the_folder_should_be_is_an_error(tmp_path):

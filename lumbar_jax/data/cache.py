@@ -7,8 +7,6 @@ incomplete or damaged is treated as missing.
 
 import errno
 import json
-import shutil
-import tempfile
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,7 +15,13 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from lumbar_jax.files import atomic_folder, digest, read_json, write_json
+from lumbar_jax.files import (
+  atomic_folder,
+  digest,
+  read_json,
+  remove_folder,
+  write_json,
+)
 
 Entry = tuple[dict[str, np.ndarray], dict[str, Any]]
 _MISSING = {None, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EINVAL}
@@ -69,19 +73,6 @@ def read(folder: Path) -> Entry | None:
     return None
 
 
-def discard(folder: Path) -> None:
-  """Removes an entry in one step, so that nobody sees half of it."""
-  if not folder.is_dir():
-    return
-  grave = Path(tempfile.mkdtemp(prefix=".damaged-", dir=folder.parent))
-  try:
-    folder.rename(grave / "entry")
-  except FileNotFoundError:
-    pass  # another process was faster
-  finally:
-    shutil.rmtree(grave, ignore_errors=True)
-
-
 def fetch(
   folder: Path,
   make: Callable[[], tuple[Mapping[str, np.ndarray], dict[str, Any]]],
@@ -109,7 +100,7 @@ def fetch(
       if info is not None:
         _write_info(folder, entry[1], info)
         return entry[0], info
-    discard(folder)
+    remove_folder(folder)
     made = made or make()
     write(folder, *made)
   raise OSError(f"{folder}: written {_ATTEMPTS} times and still unreadable")

@@ -142,11 +142,18 @@ def _fill(folder: Path, first: Run, config: Any) -> None:
 
 
 def _check_unused(folder: Path) -> None:
-  """Raises InputError if a folder is a run's or a study's."""
+  """Raises InputError if a folder is another's, or has its networks."""
   if (folder / "config.json").is_file():
     raise InputError(
       "this folder is a run's or a study's, not an ensemble's",
       "give another --workdir for the ensemble",
+      path=folder,
+    )
+  if any(folder.glob("fold_*/checkpoints")):  # of what, nobody knows
+    raise InputError(
+      f"this folder has trained folds, but no {ENSEMBLE_FILE}",
+      "restore the file from a copy, or delete the folder, so that the "
+      "ensemble is made again",
       path=folder,
     )
 
