@@ -5,7 +5,8 @@
 That a report is there says nothing of what it is a report of: a study can grow,
 a run can be trained on, and a report can be asked for midway. So a state is
 kept: the digests of each fold's weights and thresholds, of the studies, and of
-what a study compares. Work is done where both are the present state.
+the settings: how it is evaluated, and what a study compares. Work is done where
+both are the present state.
 """
 
 import contextlib
@@ -27,6 +28,7 @@ from lumbar_jax.training.identity import best_identity
 FILE = Path("evaluation", "record.json")
 EVALUATED, REPORTED = "evaluated", "reported"
 _ENSEMBLES = "ensembles/"  # of a study, what its ensembles lie below
+_SETTINGS = "settings"
 _NO_MATTER = ("batch_size",)  # of config.evaluation, for the results
 
 State = dict[str, Any]
@@ -37,11 +39,11 @@ def state_of(folder: Path, config: Any, *, study: bool = False) -> State:
 
   Args:
     folder: a run's, an ensemble's or a study's.
-    config: its own.
+    config: its own, with the settings that are wanted now.
     study: whether it is a study's.
 
   Returns:
-    {"weights": digests, "thresholds": digests, "data": digest, and of a study
+    {"weights": digests, "thresholds": digests, "data": digest,
     "settings": digest}; nothing is loaded.
   """
   models = _models(config) if study else ["."]
@@ -50,15 +52,18 @@ def state_of(folder: Path, config: Any, *, study: bool = False) -> State:
     "weights": {m: _weights(folder / m, folds) for m in models},
     "thresholds": {m: _thresholds(folder / m, folds) for m in models},
     "data": _data(folder),
+    _SETTINGS: _settings(config, study),
   }
-  if study:
-    chosen = config_lib.flatten(
-      {"study": config.study, "evaluation": config.evaluation}
-    )
-    for name in _NO_MATTER:
-      del chosen[f"evaluation.{name}"]
-    found["settings"] = digest(chosen)
   return json.loads(json.dumps(found))
+
+
+def _settings(config: Any, study: bool) -> str:
+  """Returns the digest of how a folder is evaluated."""
+  sections = ("study", "evaluation") if study else ("evaluation",)
+  chosen = config_lib.flatten({name: config[name] for name in sections})
+  for name in _NO_MATTER:
+    del chosen[f"evaluation.{name}"]
+  return digest(chosen)
 
 
 def weights_of(run: Run, folds: Sequence[int]) -> list[str]:
@@ -134,14 +139,33 @@ def read(folder: Path) -> dict[str, State]:
     found = read_json(folder / FILE)
   except (OSError, ValueError):  # damaged: evaluated again
     return {}
-  return found if isinstance(found, dict) else {}
+  whole = isinstance(found, dict) and all(
+    isinstance(state, dict) for state in found.values()
+  )
+  return found if whole else {}
 
 
-def is_done(folder: Path, state: State) -> bool:
-  """Whether a folder is evaluated and reported in its present state."""
+def is_done(folder: Path, state: State, *, any_settings: bool = False) -> bool:
+  """Whether a folder is evaluated and reported in its present state.
+
+  Args:
+    folder: a run's, an ensemble's or a study's.
+    state: the present one.
+    any_settings: whether it may have been evaluated with other settings.
+  """
   record = read(folder)
-  there = (folder / "report.html").is_file()
-  return there and record.get(EVALUATED) == record.get(REPORTED) == state
+  evaluated = record.get(EVALUATED)
+  if not (folder / "report.html").is_file() or evaluated is None:
+    return False
+  same = _made_of(evaluated) == _made_of(state)
+  if not any_settings:
+    same = evaluated == state
+  return same and evaluated == record.get(REPORTED)
+
+
+def _made_of(state: State) -> State:
+  """Returns what of a state does not depend on how it is evaluated."""
+  return {name: value for name, value in state.items() if name != _SETTINGS}
 
 
 @contextlib.contextmanager
@@ -174,7 +198,9 @@ def reported(folder: Path) -> None:
 def is_outdated(folder: Path, config: Any) -> bool:
   """Whether a run's evaluation is of other weights than it has now."""
   record = read(folder)
-  return EVALUATED in record and record[EVALUATED] != state_of(folder, config)
+  if EVALUATED not in record:
+    return False
+  return _made_of(record[EVALUATED]) != _made_of(state_of(folder, config))
 
 
 def describe(folder: Path) -> str:
@@ -186,7 +212,9 @@ def describe(folder: Path) -> str:
   try:
     config = load_run(folder).config
     study = config.mode == "study"
-    done = is_done(folder, state_of(folder, config, study=study))
+    state = state_of(folder, config, study=study)
+    # A run's config.json keeps the settings that it was begun with.
+    done = is_done(folder, state, any_settings=not study)
   except InputError as error:
     return f"not readable ({error})"
   return "evaluated" if done else "evaluated before, not in its present state"

@@ -1,5 +1,6 @@
 """What follows the last training is done by one of many, and done once."""
 
+import functools
 import threading
 import types
 
@@ -250,7 +251,7 @@ class TestStates:
       train(tmp_path, "by another process")
     assert records.read(tmp_path) == {}
 
-  @pytest.mark.parametrize("text", ["{", "[]", ""])
+  @pytest.mark.parametrize("text", ["{", "[]", "", '{"evaluated": 1}'])
   def test_a_damaged_record_is_none(self, tmp_path, text):
     train(tmp_path)
     assert work(tmp_path, settings())
@@ -279,19 +280,41 @@ class TestLauncher:
     train(tmp_path / "runs" / "U1")
     return tmp_path
 
+  def left(self, folder, jobs, config):
+    return command._left(folder, jobs, {folder: config}, study=True)
+
   def test_a_study_that_grew_gets_a_job(self, all_done):
     config, jobs = settings(networks=("U1",)), self.jobs(all_done)
-    assert command._left(all_done, jobs, config) == jobs[:1]
+    assert self.left(all_done, jobs, config) == jobs[:1]
     work(all_done, config, study=True)
-    assert command._left(all_done, jobs, config) == []
+    assert self.left(all_done, jobs, config) == []
     config.study.reference = "U1"
-    assert command._left(all_done, jobs, config) == jobs[:1]
+    assert self.left(all_done, jobs, config) == jobs[:1]
 
   def test_more_epochs_get_jobs(self, all_done):
     config = settings(networks=("U1",))
     work(all_done, config, study=True)
     jobs = self.jobs(all_done, num_epochs=2)
-    assert command._left(all_done, jobs, config) == jobs
+    assert self.left(all_done, jobs, config) == jobs
+
+  def test_a_run_to_be_evaluated_otherwise_gets_a_job(self, all_done):
+    """Its config.json keeps the settings that it was begun with."""
+    from lumbar_jax.runs import open_run
+
+    run, jobs = open_run(all_done, settings()), self.jobs(all_done)
+    train(all_done)
+    for wanted in ({}, {"num_bootstrap": 77}, {"surface_tolerance_mm": 9.0}):
+      config = settings()
+      config.evaluation.update(wanted)
+      left = functools.partial(command._left, all_done, jobs)
+      assert left({all_done: config}) == jobs[:1]
+      assert work(all_done, config)
+      assert not work(all_done, config)
+      assert left({all_done: config}) == []
+      assert not records.is_outdated(all_done, run.config)
+      assert records.describe(all_done) == "evaluated"
+    config.evaluation.batch_size = 1  # of no matter
+    assert left({all_done: config}) == []
 
 
 def test_how_far_an_evaluation_is_in_words(tmp_path):

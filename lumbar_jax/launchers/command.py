@@ -1,7 +1,7 @@
 """What `launch.py --launcher=...` does."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,6 @@ from lumbar_jax import records
 from lumbar_jax.errors import InputError
 from lumbar_jax.launchers import status, submit, sweep
 from lumbar_jax.locks import locked
-from lumbar_jax.runs import load_run
 
 
 def launch(
@@ -54,9 +53,9 @@ def launch(
     *(sys.executable, str(Path(sys.argv[0]).absolute())),
     *sweep.job_flags(arguments),
   ]
-  jobs, first = _plan(mode, workdir, config, axes, command)
+  jobs, first, configs = _plan(mode, workdir, config, axes, command)
   with locked(workdir / submit.FOLDER):
-    left = _left(workdir, jobs, config if mode == "study" else None)
+    left = _left(workdir, jobs, configs, study=mode == "study")
     if not left:
       logging.info("all %d jobs are done or under way", len(jobs))
       return
@@ -73,8 +72,8 @@ def _plan(
   config: Any,
   axes: Sequence[str],
   command: Sequence[str],
-) -> tuple[list[sweep.Job], list[tuple[str, ...]]]:
-  """Returns the jobs, and the commands to be run before them."""
+) -> tuple[list[sweep.Job], list[tuple[str, ...]], dict[Path, Any]]:
+  """Returns the jobs, the commands to be run before them, folders' configs."""
   if mode == "study":
     if axes:
       raise InputError(
@@ -83,18 +82,25 @@ def _plan(
       )
     config_lib.validate(config)
     prepare = (*command, "--mode=prepare", f"--workdir={workdir}")
-    return sweep.study_jobs(workdir, config, command), [prepare]
+    jobs = sweep.study_jobs(workdir, config, command)
+    return jobs, [prepare], {workdir: config}
   if mode != "crossval":
     raise InputError(
       f"--launcher with --mode={mode}",
       "it submits crossval and study; start other modes as they are",
     )
   found = sweep.points(workdir, config, axes)
-  return sweep.run_jobs(found, command), sweep.preparations(found, command)
+  configs = {point.folder: point.config for point in found}
+  jobs = sweep.run_jobs(found, command)
+  return jobs, sweep.preparations(found, command), configs
 
 
 def _left(
-  workdir: Path, jobs: Sequence[sweep.Job], study: Any = None
+  workdir: Path,
+  jobs: Sequence[sweep.Job],
+  configs: Mapping[Path, Any],
+  *,
+  study: bool = False,
 ) -> list[sweep.Job]:
   """Returns the jobs that are neither done nor under way.
 
@@ -104,7 +110,9 @@ def _left(
   Args:
     workdir: the sweep's folder.
     jobs: all of its jobs.
-    study: a study's config, which may have grown; None of runs.
+    configs: {folder: config} of the runs or the study, as given now: it may
+      ask for another evaluation than there was, and a study may have grown.
+    study: whether it is a study's.
   """
   known = {}
   if (workdir / submit.FOLDER / submit.JOBS_FILE).is_file():
@@ -120,17 +128,14 @@ def _left(
     by_report.setdefault(job.report, []).append(job)
   for report, group in by_report.items():
     done = all(known.get(job.name) == status.DONE for job in group)
-    if done and not _is_evaluated(report.parent, study):
+    if done and not _is_evaluated(report.parent, configs, study):
       left.append(group[0])
   return left
 
 
-def _is_evaluated(folder: Path, study: Any) -> bool:
-  """Whether what was evaluated and reported is what there is now."""
-  config = study
-  if config is None:
-    if not (folder / "config.json").is_file():
-      return False
-    config = load_run(folder).config
-  state = records.state_of(folder, config, study=study is not None)
+def _is_evaluated(
+  folder: Path, configs: Mapping[Path, Any], study: bool
+) -> bool:
+  """Whether what was evaluated and reported is what is wanted now."""
+  state = records.state_of(folder, configs[folder], study=study)
   return records.is_done(folder, state)

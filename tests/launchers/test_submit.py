@@ -69,6 +69,10 @@ def states(folder: Path) -> dict[str, str]:
   return {entry.name: entry.state for entry in status.read_status(folder)}
 
 
+def _left(folder, jobs):
+  return command_lib._left(folder, jobs, {folder: config_lib.default()})
+
+
 def test_jobs_run_here_and_their_states_are_told(tmp_path):
   train(tmp_path / "good")
   jobs = [
@@ -89,7 +93,7 @@ def test_jobs_run_here_and_their_states_are_told(tmp_path):
     "slow": status.RUNNING,
     "next": status.WAITING,
   }
-  left = command_lib._left(tmp_path, jobs)
+  left = _left(tmp_path, jobs)
   assert [entry.name for entry in left] == ["bad"]
   # A machine that goes down says nothing.
   record = read_json(record_path(records, "slow"))
@@ -115,14 +119,14 @@ def test_one_job_goes_on_where_only_the_evaluation_is_missing(tmp_path):
   jobs = [job(tmp_path, "a", "pass")]
   submit.submit("local", tmp_path, jobs, [])
   wait_for(lambda: ended(tmp_path, "a"))
-  assert command_lib._left(tmp_path, jobs) == jobs
+  assert _left(tmp_path, jobs) == jobs
   (tmp_path / "report.html").touch()  # asked for midway
-  assert command_lib._left(tmp_path, jobs) == jobs
+  assert _left(tmp_path, jobs) == jobs
   run = open_run(tmp_path, config_lib.default())
   with evaluation.evaluating(tmp_path, evaluation.reader(run)):
     pass
   evaluation.reported(tmp_path)
-  assert command_lib._left(tmp_path, jobs) == []
+  assert _left(tmp_path, jobs) == []
 
 
 _SBATCH = """#!/bin/bash
