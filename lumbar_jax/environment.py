@@ -37,8 +37,9 @@ def record_environment(
     old = read_json(path, ["studies"])
     _check_same(old["studies"], studies, path)
     new = {**more, **old}
-    if more.get("shared_patients"):
-      new["shared_patients"] = more["shared_patients"]
+    for name in ("shared_patients", "shared_allowed"):
+      if more.get(name):
+        new[name] = more[name]
     if new != old:
       write_json(path, new)
     return

@@ -242,7 +242,7 @@ def check(run: Run, shared: Shared) -> None:
   """Refuses what `find` has found, unless the user wants it so.
 
   What was allowed once stays allowed: the run's `environment.json` says it. So
-  does what was begun before anybody looked.
+  does what was begun before anybody looked: no digests, and no answer either.
 
   Raises:
     InputError: patients are learnt from and tested on.
@@ -251,8 +251,9 @@ def check(run: Run, shared: Shared) -> None:
     return
   path = run.folder / "environment.json"
   old = read_json(path, ()) if path.is_file() else {"files": {}}
-  known = "files" not in old or (
-    old.get("shared_allowed") and old.get("shared_patients") == shared
+  allowed = old.get("shared_allowed")  # None: not asked
+  known = (allowed is None and "files" not in old) or (
+    allowed and old.get("shared_patients") == shared
   )
   fold, lines = next(iter(shared.items()))
   more = f" and {len(lines) - 5} more" if len(lines) > 5 else ""

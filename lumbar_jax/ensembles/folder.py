@@ -133,7 +133,7 @@ def _fill(folder: Path, first: Run, config: Any) -> None:
   copy_file(first.folder / "splits.json", folder / "splits.json")
   # What the member was allowed to see, the ensemble is asked for again.
   environment = read_json(first.folder / "environment.json", ["studies"])
-  environment.pop("shared_allowed", None)
+  environment["shared_allowed"] = False
   write_json(folder / "environment.json", environment)
   config = config.copy_and_resolve_references()
   config.mode, config.model.name = "ensemble", first.config.model.name

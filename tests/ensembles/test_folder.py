@@ -4,7 +4,7 @@ import types
 
 import pytest
 
-from lumbar_jax import combine, environment, runs
+from lumbar_jax import combine, environment, leaks, runs
 from lumbar_jax import config as config_lib
 from lumbar_jax.ensembles.definitions import Ensemble
 from lumbar_jax.ensembles.folder import Member
@@ -12,6 +12,7 @@ from lumbar_jax.errors import InputError
 from lumbar_jax.files import write_json, write_text
 
 PAIR = Ensemble("pair", ("U1", "UMD"), "arithmetic")
+SHARED = {"0": ["a (test): the same files"]}
 
 
 def member(folder, name, **facts):
@@ -66,3 +67,23 @@ def test_folds_of_an_unknown_ensemble_are_not_taken_over(tmp_path, members):
     (folder / name).unlink()
   with pytest.raises(InputError, match=r"trained folds.*ensemble\.json"):
     make(folder, members)
+
+
+@pytest.mark.parametrize(
+  "facts",
+  [
+    {},  # as an older version wrote it, which looked at nobody
+    {"files": {}, "shared_patients": SHARED, "shared_allowed": True},
+  ],
+)
+def test_a_new_ensemble_is_asked_for_shared_patients(tmp_path, facts):
+  members = [member(tmp_path / "runs", n, **facts) for n in PAIR.members]
+  run = make(tmp_path / "ensemble", members)
+  with pytest.raises(InputError, match="whom it has learnt from"):
+    leaks.check(run, SHARED)
+  run.config.training.allow_shared_patients = True
+  leaks.check(run, SHARED)
+  more = {"files": {}, "shared_patients": SHARED, "shared_allowed": True}
+  environment.record_environment(run, {"1_1": "aa"}, more)
+  run.config.training.allow_shared_patients = False
+  leaks.check(run, SHARED)  # what was allowed once stays so
