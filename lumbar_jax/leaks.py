@@ -25,9 +25,10 @@ from lumbar_jax.runs import ENSEMBLE_FILE, Run
 ORIGINS_FILE = "origins.json"  # see `origins`
 NOTE = "evaluated on patients whom the initial weights were trained on"
 _REMEDY = (
-  "start from weights that have not seen them, divide the patients otherwise, "
-  "or give --config.training.allow_shared_patients=True: every table and "
-  "report will then say so"
+  "in another --workdir (or with this one deleted) start from weights that have "
+  "not seen them, or divide the patients otherwise; or give "
+  "--config.training.allow_shared_patients=True: every table and report will "
+  "then say so"
 )
 
 # {"files": [digest], "patients": [[source, root, id]], "unknown": [sentence]}

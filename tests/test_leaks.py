@@ -89,6 +89,11 @@ class TestShared:
     ) as caught:
       leaks.check(run, found)
     assert "allow_shared_patients=True" in str(caught.value)
+    # What else helps is refused in this folder, which has been begun.
+    assert "in another --workdir" in str(caught.value)
+    for other_weights in ("", tmp_path / "elsewhere"):
+      with pytest.raises(InputError):
+        begun(tmp_path, other_weights)
     # Whom both folds have not trained on may be anywhere.
     assert not leaks.find(run, splits_of(["a"], ["b"], ["d", "c"]), ours)
 
