@@ -25,8 +25,8 @@ from lumbar_jax.runs import ENSEMBLE_FILE, Run
 ORIGINS_FILE = "origins.json"  # see `origins`
 NOTE = "evaluated on patients whom the initial weights were trained on"
 _REMEDY = (
-  "in another --workdir (or with this one deleted) start from weights that have "
-  "not seen them, or divide the patients otherwise; or give "
+  "in another --workdir (or with this one deleted) start from weights that "
+  "have not seen them, or divide the patients otherwise; or give "
   "--config.training.allow_shared_patients=True: every table and report will "
   "then say so"
 )

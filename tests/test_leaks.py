@@ -91,9 +91,10 @@ class TestShared:
     assert "allow_shared_patients=True" in str(caught.value)
     # What else helps is refused in this folder, which has been begun.
     assert "in another --workdir" in str(caught.value)
-    for other_weights in ("", tmp_path / "elsewhere"):
-      with pytest.raises(InputError):
-        begun(tmp_path, other_weights)
+    third = trained(tmp_path / "third", THEIRS, studies_of("1", "2", "3"))
+    for weights in ("", third.folder):
+      with pytest.raises(InputError, match="give another --workdir"):
+        begun(tmp_path, weights)
     # Whom both folds have not trained on may be anywhere.
     assert not leaks.find(run, splits_of(["a"], ["b"], ["d", "c"]), ours)
 
