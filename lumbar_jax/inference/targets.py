@@ -5,6 +5,7 @@ Names that the file system does not take, two studies of one name, and space.
 
 import collections
 import os
+import tempfile
 import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -45,19 +46,14 @@ def refused(job: Job, studies: Mapping[int, Study]) -> dict[int, Exception]:
       continue
     if error is not None:
       found[number] = error
+      continue
     places[number] = folder / stem
-  takers = collections.defaultdict(list)
-  for number, place in places.items():
-    takers[_folded(place)].append(number)
-  for numbers in takers.values():
-    for number in numbers if len(numbers) > 1 else ():
-      twins = [printable(studies[n].name) for n in numbers]
-      found[number] = InputError(
-        f"studies {' and '.join(twins)} would both be written to "
-        f"{printable(places[number])}_dseg.nii.gz",
-        "predict them into folders of their own",
-        path=studies[number].images[channel],
-      )
+  for number, problem in _refused_twins(job.output, studies, places).items():
+    found[number] = InputError(
+      problem,
+      "predict them into folders of their own",
+      path=studies[number].images[channel],
+    )
   _warn_of_windows(
     str(place.relative_to(job.output))
     for number, place in places.items()
@@ -66,9 +62,68 @@ def refused(job: Job, studies: Mapping[int, Study]) -> dict[int, Exception]:
   return found
 
 
+def _refused_twins(
+  output: Path, studies: Mapping[int, Study], places: Mapping[int, Path]
+) -> dict[int, str]:
+  """Returns {number: problem} of studies whose files would be the same.
+
+  Names that differ in case or in the form of accents only are one on some
+  disks and two on others: the output folder's own is asked.
+  """
+  alike, found = collections.defaultdict(list), {}
+  for number, place in places.items():
+    alike[_folded(place)].append(number)
+  for numbers in alike.values():
+    files = {places[number] for number in numbers}
+    seen = _seen_by_disk(output, files) if len(files) > 1 else {}
+    takers = collections.defaultdict(list)
+    for number in numbers:
+      takers[seen.get(places[number])].append(number)
+    if len(takers) > 1:
+      logging.warning(
+        "the names of studies %s differ in case or accents only: they are "
+        "several here, but one on disks that do not tell these apart, as many "
+        "of Windows and macOS do not",
+        _names(studies, numbers),
+      )
+    for same in takers.values():
+      for number in same if len(same) > 1 else ():
+        found[number] = (
+          f"studies {_names(studies, same)} would both be written to "
+          f"{printable(places[number])}_dseg.nii.gz"
+        )
+  return found
+
+
+def _names(studies: Mapping[int, Study], numbers: Iterable[int]) -> str:
+  return " and ".join(printable(studies[number].name) for number in numbers)
+
+
 def _folded(path: Path) -> str:
-  """Returns a path as a file system sees it that knows no case."""
+  """Returns the same for all paths that may be one on some disk."""
   return unicodedata.normalize("NFC", str(path)).casefold()
+
+
+def _seen_by_disk(output: Path, files: Iterable[Path]) -> dict[Path, str]:
+  """Returns {file: the same for those that are one where `output` lies}.
+
+  Args:
+    output: a folder, in which they are tried in a folder that goes again.
+    files: below it; they need not be there. Empty if the disk does not take
+      them: nothing then tells them apart.
+  """
+  found = {}
+  try:
+    with tempfile.TemporaryDirectory(prefix=".names-", dir=output) as scratch:
+      for number, file in enumerate(sorted(files)):
+        path = scratch / file.relative_to(output)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+          path.write_text(str(number), encoding="ascii")
+        found[file] = path.read_text(encoding="ascii")
+  except OSError:
+    return {}
+  return found
 
 
 def _check_name(

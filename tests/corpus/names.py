@@ -246,7 +246,7 @@ add(
   "two patients equal up to case: sub-p2 and sub-P2",
   _case_twin,
   flagged("sub-P2"),
-  predict=refused("sub-P2"),
+  predict=told("sub-P2"),  # which of them, the disk decides
 )
 add(
   "mask_folder",

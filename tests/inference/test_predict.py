@@ -1,5 +1,6 @@
 """From a run's folder and a path to segmentations."""
 
+import contextlib
 import json
 import shutil
 from pathlib import Path
@@ -21,7 +22,7 @@ from lumbar_jax.evaluation.labelling import label, write_thresholds
 from lumbar_jax.evaluation.reconstruction import study_scores
 from lumbar_jax.evaluation.scorers import fold_scorers
 from lumbar_jax.files import write_json
-from lumbar_jax.inference import claims, jobs, outputs
+from lumbar_jax.inference import claims, jobs, outputs, targets
 from lumbar_jax.inference import predict as predict_lib
 from lumbar_jax.inference import segment as segment_lib
 from lumbar_jax.inference.predict import (
@@ -562,17 +563,55 @@ def test_names_that_no_disk_takes_are_refused_alone(
   results[1].error.encode("utf-8")
 
 
-def test_names_that_differ_in_case_or_accents_only_are_one(trained, tmp_path):
-  image = tmp_path / "a.nii.gz"
+@pytest.mark.parametrize("as_one", [False, True])
+def test_names_that_differ_in_case_or_accents_only_are_what_the_disk_says(
+  trained, tmp_path, monkeypatch, caplog, as_one
+):
+  image, output = tmp_path / "a.nii.gz", tmp_path / "out"
   write_volume(image, shape=(1, 20, 20))
   names = ("M\u00fcller", "mu\u0308LLER", "other")
-  studies = [Study(name, "", {"T2w": image}) for name in names]
+  if as_one:
+    monkeypatch.setattr(
+      targets, "_seen_by_disk", lambda _, files: dict.fromkeys(files, "0")
+    )
+  elif not tells_apart(tmp_path, *names[:2]):
+    pytest.skip("this disk does not tell them apart")
   results = predict_studies(
-    *(trained, studies, tmp_path / "out"),
+    *(trained, [Study(name, "", {"T2w": image}) for name in names], output),
     scorer=bright_is_disc,
     overlays=False,
   )
-  assert [r.status for r in results] == ["failed", "failed", "done"]
+  wanted = ["failed"] * 2 if as_one else ["done"] * 2
+  assert [r.status for r in results] == [*wanted, "done"]
+  assert ("differ in case" in caplog.text) != as_one
+  assert not list(output.glob(".names-*"))
+  if as_one:
+    assert f"{names[0]} and {names[1]} would both" in results[0].error
+  else:
+    assert len({r.path.read_bytes() for r in results}) == 1
+    assert len(list(output.rglob("*_dseg.nii.gz"))) == 3
+
+
+def tells_apart(folder, first, second):
+  (folder / first).touch()
+  return not (folder / second).exists()
+
+
+def test_a_disk_that_takes_two_names_for_one_is_noticed(tmp_path, monkeypatch):
+  """A link plays it: B is b there, and c is another one."""
+  (tmp_path / "try" / "s").mkdir(parents=True)
+  (tmp_path / "try" / "s" / "B").symlink_to("b")
+  monkeypatch.setattr(
+    targets.tempfile,
+    "TemporaryDirectory",
+    lambda **_: contextlib.nullcontext(str(tmp_path / "try")),
+  )
+  out = tmp_path / "out"
+  files = [out / "s" / name for name in ("B", "b", "c")]
+  seen = targets._seen_by_disk(out, files)
+  assert seen[files[0]] == seen[files[1]] != seen[files[2]]
+  monkeypatch.undo()
+  assert targets._seen_by_disk(out, files) == {}  # which is not there
 
 
 @pytest.mark.usefixtures("use_fold_models")
