@@ -5,19 +5,26 @@ from collections.abc import Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
+from absl import logging
+
 from lumbar_jax import leaks
 from lumbar_jax.data.prepare import PreparedStudy
 from lumbar_jax.data.splits import Splits
 from lumbar_jax.errors import InputError
 from lumbar_jax.files import read_json, write_json
+from lumbar_jax.formats.orientation import check_orientation
 from lumbar_jax.runs import NEW_FOLDER, Run
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain")
 FILE = "environment.json"
+_TAKEN_AS = "LAS"  # by older versions: what nibabel takes axes as
 
 
 def record_environment(
-  run: Run, studies: Mapping[str, str], more: Mapping[str, Any] | None = None
+  run: Run,
+  studies: Mapping[str, str],
+  more: Mapping[str, Any] | None = None,
+  unassumed: Mapping[str, str] | None = None,
 ) -> None:
   """Writes versions, device, seed and the data's digests.
 
@@ -26,6 +33,7 @@ def record_environment(
     studies: {study name: digest of what it was prepared from}.
     more: what else there is to say of the data, see `leaks`. A file of an older
       version gets what it lacks.
+    unassumed: the studies' digests without `assume_orientation`, if it is set.
 
   Raises:
     InputError: the run was begun with other data.
@@ -35,7 +43,10 @@ def record_environment(
   path, more = run.folder / FILE, dict(more or {})
   if path.is_file():
     old = read_json(path, ["studies"])
-    _check_same(old["studies"], studies, path)
+    known = old["studies"].items() & (unassumed or {}).items()
+    _check_same(old["studies"], {**studies, **dict(known)}, path)
+    if known:
+      _check_assumed(run)
     new = {**more, **old}
     for name in ("shared_patients", "shared_allowed"):
       if more.get(name):
@@ -67,7 +78,38 @@ def record_data(
   if shared:
     more |= {"shared_patients": shared, "shared_allowed": True}
   digests = {s.name: s.info["digest"] for s in studies}
-  record_environment(run, digests, more)
+  unassumed = {
+    s.name: s.info["digest_unassumed"]
+    for s in studies
+    if "digest_unassumed" in s.info
+  }
+  record_environment(run, digests, more, unassumed)
+
+
+def _check_assumed(run: Run) -> None:
+  """Checks the axes that a run now assumes, and was begun without.
+
+  Then either all its files give their axes, or an older version, which took
+  others as nibabel does, has prepared them.
+
+  Raises:
+    InputError: other axes than those.
+  """
+  letters = run.config.data.assume_orientation
+  text = (
+    "this run was begun without config.data.assume_orientation: axes that a "
+    f"file does not give were taken as {_TAKEN_AS} then"
+  )
+  if check_orientation(letters) != _TAKEN_AS:
+    raise InputError(
+      f"{text}, and not as {letters}",
+      f"give --config.data.assume_orientation={_TAKEN_AS} to go on with what "
+      f"it was trained on; if that is not how they lie, {NEW_FOLDER}",
+      path=run.folder,
+    )
+  logging.log_first_n(
+    logging.WARNING, "%s: %s, as they are now", 1, run.folder, text
+  )
 
 
 def _check_same(old: Mapping[str, str], new: Mapping[str, str], path) -> None:

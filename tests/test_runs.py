@@ -7,11 +7,13 @@ import multiprocessing
 import shutil
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
 
 from lumbar_jax import anatomy, config, environment, locks, runs
+from lumbar_jax.data.splits import Splits
 from lumbar_jax.errors import InputError
 from lumbar_jax.files import read_json
 from lumbar_jax.training.checkpoints import Checkpoints
@@ -251,6 +253,31 @@ def test_other_data_are_refused(tmp_path, studies, message):
   environment.record_environment(run, {"sub-1": "aa", "sub-2": "bb"})
   with pytest.raises(InputError, match=message):
     environment.record_environment(run, studies)
+
+
+def test_older_runs_go_on_with_the_axes_that_they_took(tmp_path):
+  """Files that do not give theirs were taken as LAS, and said nothing."""
+  run = runs.open_run(tmp_path, _settings(data__num_folds=2))
+  environment.record_environment(run, {"sub-1": "aa", "sub-2": "bb"})
+  splits = Splits((), (("1",), ("2",)))
+
+  def study(number, before):
+    info = {"digest": f"{before} as LAS", "digest_unassumed": before}
+    return types.SimpleNamespace(
+      name=f"sub-{number}", patient=number, info=info
+    )
+
+  studies = [study("1", "aa"), study("2", "bb")]
+  run.config.data.assume_orientation = "las"
+  for _ in range(2):  # the second time, the file has what it lacked
+    environment.record_data(run, splits, studies)
+  found = read_json(tmp_path / "environment.json")
+  assert found["studies"] == {"sub-1": "aa", "sub-2": "bb"}
+  with pytest.raises(InputError, match="sub-2 is changed"):
+    environment.record_data(run, splits, [studies[0], study("2", "cc")])
+  run.config.data.assume_orientation = "PIR"
+  with pytest.raises(InputError, match=r"as LAS then, and not as PIR.*=LAS"):
+    environment.record_data(run, splits, studies)
 
 
 # Takes the lock, says so, and holds it until its input closes.

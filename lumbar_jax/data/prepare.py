@@ -59,6 +59,7 @@ class PreparedStudy:
     spacing_mm: native distance of neighbouring (slices, rows, columns).
     info: {"digest", "flags": [text], "paths": {channel or "mask": path},
       "files": as from `file_digests`, of the channels that are used,
+      "digest_unassumed": the digest without `assume_orientation`, if it is set,
       "registration": {channel: record}, "training_spacing_mm",
       "labels": [[number in the mask file, voxels]], with a mask}.
   """
@@ -104,7 +105,7 @@ def file_digests(study: Study) -> dict[str, str]:
   return {name: _content_digest(str(path)) for name, path in paths.items()}
 
 
-def _bundle(study: Study, data_config, key: str, files, arrays, info):
+def _bundle(study: Study, data_config, entry: dict, arrays, info):
   """Builds the PreparedStudy of arrays and info."""
   paths = _paths(study, data_config)
   return PreparedStudy(
@@ -116,7 +117,7 @@ def _bundle(study: Study, data_config, key: str, files, arrays, info):
     native_mask=arrays.get("native_mask"),
     native_shape=tuple(info["native_shape"]),
     spacing_mm=tuple(info["spacing_mm"]),
-    info={**info, "digest": key, "files": files, "paths": paths},
+    info={**info, **entry, "paths": paths},
   )
 
 
@@ -129,11 +130,11 @@ def entry_digest(
   Raises:
     InputError: a missing channel or file.
   """
-  return _entry(study, data_config, scheme, mask_scheme)[0]
+  return _entry(study, data_config, scheme, mask_scheme)["digest"]
 
 
-def _entry(study: Study, data_config, scheme, mask_scheme):
-  """Returns (what `entry_digest` does, what `file_digests` does)."""
+def _entry(study: Study, data_config, scheme, mask_scheme) -> dict[str, Any]:
+  """Returns the digests of a `PreparedStudy.info`."""
   check_channels(study, data_config.channels)
   paths = _paths(study, data_config)
   files = {name: _content_digest(path) for name, path in paths.items()}
@@ -147,7 +148,10 @@ def _entry(study: Study, data_config, scheme, mask_scheme):
   if study.mask is not None:
     table = mask_table(data_config, scheme, mask_scheme)
     settings["scheme"] = [scheme.names, sorted(table.items())]
-  return digest(VERSION, files, settings), files
+  entry = {"digest": digest(VERSION, files, settings), "files": files}
+  if settings.pop("assume_orientation", ""):
+    entry["digest_unassumed"] = digest(VERSION, files, settings)
+  return entry
 
 
 def prepare_in_memory(
@@ -158,9 +162,9 @@ def prepare_in_memory(
   Args and errors as for `prepare_study`.
   """
   with stage("read"):
-    key, files = _entry(study, data_config, scheme, mask_scheme)
+    entry = _entry(study, data_config, scheme, mask_scheme)
   arrays, info = make_arrays(study, data_config, scheme, mask_scheme)
-  return _bundle(study, data_config, key, files, arrays, info)
+  return _bundle(study, data_config, entry, arrays, info)
 
 
 def prepare_study(
@@ -187,16 +191,16 @@ def prepare_study(
       another grid than the reference channel, an unknown label.
   """
   with stage("read"):
-    key, files = _entry(study, data_config, scheme, mask_scheme)
+    entry = _entry(study, data_config, scheme, mask_scheme)
   arguments = study, data_config, scheme, mask_scheme
   arrays, info = entries.fetch(
-    Path(cache) / f"{study.name}-{key}",
+    Path(cache) / f"{study.name}-{entry['digest']}",
     lambda: make_arrays(*arguments),
     lambda info: (
       info if info.get("checks") == CHECKS else check_again(*arguments, info)
     ),
   )
-  return _bundle(study, data_config, key, files, arrays, info)
+  return _bundle(study, data_config, entry, arrays, info)
 
 
 def prepare_studies(

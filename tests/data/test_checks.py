@@ -25,7 +25,11 @@ from lumbar_jax.data.checks import (
   of_record,
 )
 from lumbar_jax.data.image_checks import obliqueness_deg, slice_plane
-from lumbar_jax.data.prepare import prepare_in_memory, prepare_study
+from lumbar_jax.data.prepare import (
+  entry_digest,
+  prepare_in_memory,
+  prepare_study,
+)
 from lumbar_jax.data.studies import Study
 from lumbar_jax.data.volumes import read_volume
 from lumbar_jax.errors import InputError
@@ -179,6 +183,22 @@ def test_no_orientation_is_refused_by_all_and_assumed_by_all(study, settings):
   other = prepare_in_memory(study, settings, SPIDER)
   assert not np.array_equal(other.image, good.image)
   assert other.info["digest"] != bare.info["digest"]
+
+
+def test_older_runs_took_axes_as_nibabel_does(study, settings):
+  """What they prepared is known again by the digest that they gave it."""
+  as_before = entry_digest(study, settings, SPIDER)
+  assert (
+    "digest_unassumed" not in prepare_in_memory(study, settings, SPIDER).info
+  )
+  settings.assume_orientation = "LAS"
+  again = prepare_in_memory(study, settings, SPIDER).info
+  assert again["digest_unassumed"] == as_before != again["digest"]
+  _replace_image(study, codes=(0, 0))
+  image = nib.load(study.images["T2w"])
+  assert "".join(nib.aff2axcodes(image.affine)) == "LAS"
+  ours = read_volume(study.images["T2w"], assume_orientation="LAS")
+  np.testing.assert_allclose(ours.stored_affine, image.affine)
 
 
 def test_constant_images_are_refused_by_all(study, settings):
