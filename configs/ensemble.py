@@ -12,8 +12,9 @@ Score  paper 000, Table 6 (MIDAS): E12-NAD .753, its best network .743
       --config.ensemble.members=runs/u1,runs/umd --config.ensemble.method=NAD
 
 Only the sections `ensemble` and `evaluation` are read, and data.root, manifest,
-cache and num_workers; everything else is taken from the members. The folder is
-used like a run's: --mode=predict --workdir=runs/pair.
+columns, cache, assume_orientation and num_workers; everything else is taken
+from the members. The folder is used like a run's: --mode=predict
+--workdir=runs/pair.
 """
 
 from lumbar_jax import config as config_lib

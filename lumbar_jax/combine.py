@@ -67,7 +67,7 @@ def _make(folder: Path, config: Any) -> Model:
   ensemble = Ensemble(name, names, chosen.method, weights)
   own = members[0].run.config.copy_and_resolve_references()
   own.ensemble, own.evaluation = config.ensemble, config.evaluation
-  for field in ("root", "manifest", "cache"):
+  for field in folder_lib.WHERE:
     own.data[field] = config.data[field] or own.data[field]
   own.data.num_workers = config.data.num_workers
   own.training.allow_shared_patients = config.training.allow_shared_patients

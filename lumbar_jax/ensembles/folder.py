@@ -23,6 +23,9 @@ from lumbar_jax.errors import InputError
 from lumbar_jax.files import copy_file, read_json, write_json
 from lumbar_jax.runs import ENSEMBLE_FILE, Run, begin_run, load_run
 
+# Fields of config.data that say where the data lie and how to read them.
+WHERE = ("root", "manifest", "columns", "cache", "assume_orientation")
+
 
 @dataclasses.dataclass(frozen=True)
 class Member:
@@ -160,7 +163,7 @@ def _check_unused(folder: Path) -> None:
 
 def _with_free_fields(run: Run, config: Any) -> Run:
   """Returns a run with a config's fields that do not shape results."""
-  for name in ("root", "manifest", "cache", "num_workers"):
+  for name in (*WHERE, "num_workers"):
     run.config.data[name] = config.data[name]
   allowed = config.training.allow_shared_patients
   run.config.training.allow_shared_patients = allowed
