@@ -203,6 +203,27 @@ def is_outdated(folder: Path, config: Any) -> bool:
   return _made_of(record[EVALUATED]) != _made_of(state_of(folder, config))
 
 
+def is_untuned(
+  folder: Path, model: str, folds: Sequence[int], fold: int | None
+) -> bool:
+  """Whether weights changed after an evaluation, and thresholds did not.
+
+  Args:
+    folder: a run's, an ensemble's or a study's, perhaps not evaluated.
+    model: "." or, of a study, the model's folder in it.
+    folds: whose weights count.
+    fold: whose thresholds; None: the model's own.
+  """
+  old, place = read(folder).get(EVALUATED, {}), folder / model
+  try:
+    weights = [old["weights"][model][number] for number in folds]
+    thresholds = old["thresholds"][model][0 if fold is None else 1 + fold]
+  except (KeyError, IndexError, TypeError):  # of another study, or none
+    return False
+  kept = _thresholds(place, [] if fold is None else [fold])[-1] == thresholds
+  return kept and _weights(place, folds) != weights
+
+
 def describe(folder: Path) -> str:
   """Returns how far the evaluation of a run's or study's folder is."""
   if not (folder / "report.html").is_file():

@@ -2,7 +2,14 @@
 
 from absl import logging
 
-from lumbar_jax import distributed, held_out, records, remarks, stages
+from lumbar_jax import (
+  distributed,
+  doubts,
+  held_out,
+  records,
+  remarks,
+  stages,
+)
 from lumbar_jax.ensembles.weights import fold_scorers
 from lumbar_jax.errors import InputError
 from lumbar_jax.runs import Run
@@ -10,12 +17,15 @@ from lumbar_jax.runs import Run
 
 def evaluate(run: Run, data: stages.Material) -> None:
   """Tunes thresholds, evaluates, predicts, and records with what."""
+  for doubt in doubts.of_training(run) if distributed.is_main() else ():
+    logging.warning("%s is evaluated as it is: %s", run.folder, doubt)
   with records.evaluating(run.folder, records.reader(run)):
     _evaluate_all(run, data)
 
 
 def _evaluate_all(run: Run, data: stages.Material) -> None:
   from lumbar_jax.inference.predict import predict_studies, save_labels
+  from lumbar_jax.inference.segment import load_thresholds
 
   scorers = fold_scorers(run)
   stages.tune(run, data, scorers)
@@ -28,7 +38,10 @@ def _evaluate_all(run: Run, data: stages.Material) -> None:
     fold_of=data.fold_of,
   )
   if data.unlabelled:
-    predict_studies(run, data.unlabelled, held_out.predictions_folder(run))
+    predict_studies(
+      *(run, data.unlabelled, held_out.predictions_folder(run)),
+      thresholds=load_thresholds(run, "TH"),  # just tuned
+    )
   distributed.on_main(held_out.show, run, results)
   distributed.on_main(remarks.after_evaluation, run, data, results)
 

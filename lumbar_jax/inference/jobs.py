@@ -68,6 +68,7 @@ class Job:
     probabilities: whether to write the scores.
     overlays: whether to draw overlays.
     overwrite: whether to predict again what is done.
+    doubts: what is doubtful of the run, a flag of each prediction.
   """
 
   run: Run
@@ -78,6 +79,7 @@ class Job:
   probabilities: bool
   overlays: bool
   overwrite: bool
+  doubts: tuple[str, ...] = ()
 
   def target(self, study: Study) -> tuple[Path, str]:
     """Returns (folder, stem) of a study's files."""
@@ -154,7 +156,7 @@ class Job:
       f"the network was trained on this image (study {', '.join(names)}): how "
       "well it is segmented says nothing of new patients"
     ]
-    return [*info["flags"], *(seen if names else [])]
+    return [*info["flags"], *self.doubts, *(seen if names else [])]
 
 
 def _sidecar(path: Path) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from absl import logging
 
-from lumbar_jax import allocation, distributed, hardware
+from lumbar_jax import allocation, distributed, doubts, hardware
 from lumbar_jax.data.sources.found import ERROR, WARNING
 from lumbar_jax.data.studies import Study
 from lumbar_jax.errors import printable
@@ -88,7 +88,7 @@ def predict_studies(
     overwrite: whether to predict again what is done.
     overlays: whether to draw `_overlay.png`.
     scorer: instead of the run's own (an ensemble's).
-    thresholds: [k] instead of the run's own.
+    thresholds: [k] instead of the run's own, tuned with its present weights.
     failures: studies that failed before, to be listed with the others.
     on_study: called with each study's result.
 
@@ -102,12 +102,14 @@ def predict_studies(
   """
   if fold is not None:
     run.check_fold(fold)
+  known = doubts.of_training(run, None if fold is None else [fold])
   if thresholds is None or labelling != "TH":
     thresholds = load_thresholds(run, labelling, fold)
+    known += doubts.of_thresholds(run, fold) if labelling == "TH" else []
   record = describe(run, fold, labelling, thresholds)
   job = Job(
     *(run, Path(output), labelling, thresholds, record),
-    *(probabilities, overlays, overwrite),
+    *(probabilities, overlays, overwrite, tuple(known)),
   )
   studies = [dataclasses.replace(study, mask=None) for study in studies]
   with distributed.main_first("predictions"):
@@ -116,6 +118,8 @@ def predict_studies(
   refused = targets.refused(job, numbered)
   good = {n: study for n, study in numbered.items() if n not in refused}
   if distributed.is_main():
+    for doubt in known:
+      logging.warning("%s: %s", run.folder, doubt)
     targets.warn_of_space(job, _with_image(job, good))
   own = dict(distributed.share(list(numbered.items())))
   own = _predict_own(job, own, refused, scorer, fold, on_study)
@@ -201,6 +205,8 @@ def _predict_one(
   except Exception as error:
     return failures_lib.failed(job, study, error)
   for flag in result.flags:
+    if flag in job.doubts:  # said once
+      continue
     logging.warning("study %s: %s", result.name, flag)
   times = ", ".join(f"{name} {s:.2f} s" for name, s in result.seconds.items())
   logging.debug("study %s: %s", result.name, times)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from lumbar_jax import config as config_lib
-from lumbar_jax import files, runs, space
+from lumbar_jax import files, records, runs, space
 from lumbar_jax.data.prepare import prepare_in_memory
 from lumbar_jax.data.studies import Study
 from lumbar_jax.environment import record_environment
@@ -362,6 +362,33 @@ def test_bad_studies_are_reported_and_the_others_done(
   assert statuses(results) == {"a": "skipped", "d": "skipped"}
   assert not (output / "failed.tsv").exists()
   check_failures(results, output)
+
+
+def test_predictions_of_a_run_that_is_trained_on_say_so(
+  trained, tmp_path, monkeypatch
+):
+  run = runs.load_run(shutil.copytree(trained.folder, tmp_path / "run"))
+  with records.evaluating(run.folder, records.reader(run)):
+    pass
+  write_volume(tmp_path / "a.nii.gz")
+  monkeypatch.setattr(predict_lib, "load_scorer", lambda *_: bright_is_disc)
+
+  def flags(name, **options):
+    source, output = tmp_path / "a.nii.gz", tmp_path / name
+    predict(run.folder, source, output, overlays=False, **options)
+    found = json.loads((output / "a_dseg.json").read_text())["Flags"]
+    return [flag for flag in found if not flag.startswith("T2w: ")]
+
+  assert flags("before") == []
+  files.write_text(run.fold_folder(0) / "metrics.jsonl", '{"epoch": 3}\n')
+  info = run.fold_folder(0) / "checkpoints" / "best" / "9999" / "info"
+  write_json(info / "metadata", {"checksum": {"content": "trained on"}})
+  length, tuned = flags("after")
+  assert "of 300 epochs fold 0 has 4" in length
+  assert "after its thresholds were tuned" in tuned
+  assert flags("map", labelling="MAP") == [length]
+  assert flags("fold_1", fold=1) == []
+  assert flags("fold_0", fold=0) == [length, tuned]
 
 
 def test_an_unforeseen_error_does_not_end_the_batch(trained, tmp_path, caplog):
