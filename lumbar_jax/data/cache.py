@@ -1,8 +1,8 @@
 """Prepared studies on disk: one folder each, whole or absent.
 
 A folder holds `NAME.npy` files, to be memory-mapped, and `info.json`, which
-also carries the checksums of each array and of itself. An entry that is
-incomplete or damaged is treated as missing.
+also carries the folder's name and the checksums of each array and of itself. An
+entry that is incomplete, damaged or another one's is treated as missing.
 """
 
 import errno
@@ -41,12 +41,19 @@ def write(folder: Path, arrays: Mapping[str, np.ndarray], info: dict) -> None:
   with atomic_folder(folder) as scratch:
     for name, array in arrays.items():
       np.save(scratch / f"{name}.npy", array)
-    write_json(scratch / "info.json", _record(sums, info))
+    write_json(scratch / "info.json", _record(folder, sums, info))
 
 
-def _record(sums: Mapping[str, str], info: dict[str, Any]) -> dict[str, Any]:
+def _record(
+  folder: Path, sums: Mapping[str, str], info: dict[str, Any]
+) -> dict[str, Any]:
   info = json.loads(json.dumps(info))  # as it will be read
-  return {"checksums": dict(sums), "info": info, "info_checksum": digest(info)}
+  return {
+    "entry": folder.name,
+    "checksums": dict(sums),
+    "info": info,
+    "info_checksum": digest(info),
+  }
 
 
 def read(folder: Path) -> Entry | None:
@@ -62,6 +69,8 @@ def read(folder: Path) -> Entry | None:
     for name, array in arrays.items():
       if _checksum(array) != record["checksums"][name]:
         raise ValueError(f"{name}.npy does not match its checksum")
+    if record.get("entry", folder.name) != folder.name:  # older: none
+      raise ValueError(f"its files are of {record['entry']}")
     # Older entries have no checksum of their info.
     if record.get("info_checksum") not in (None, digest(record["info"])):
       raise ValueError("info.json does not match its checksum")
@@ -112,6 +121,6 @@ def _write_info(folder: Path, old: dict[str, Any], info: dict[str, Any]):
     return
   path = folder / "info.json"
   try:
-    write_json(path, _record(read_json(path)["checksums"], info))
+    write_json(path, _record(folder, read_json(path)["checksums"], info))
   except (OSError, ValueError) as error:
     logging.debug("%s is left as it is (%s)", path, error)

@@ -3,6 +3,7 @@
 import dataclasses
 import errno
 import json
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -14,6 +15,7 @@ import pytest
 
 from lumbar_jax import config as configs
 from lumbar_jax.anatomy import MIDAS12, SPIDER
+from lumbar_jax.data import cache as cache_lib
 from lumbar_jax.data import prepare as prepare_lib
 from lumbar_jax.data.pipeline import PatchSource
 from lumbar_jax.data.prepare import (
@@ -307,6 +309,24 @@ def test_a_damaged_entry_is_made_again(study, config, tmp_path, damage):
   np.testing.assert_array_equal(prepared.image, expected.image)
   np.testing.assert_array_equal(prepared.mask, expected.mask)
   assert entries(cache) == [name]
+
+
+def test_an_entry_with_another_ones_files_is_not_taken(tmp_path):
+  one, other = tmp_path / "p3-abc", tmp_path / "p4-abd"
+  for number, folder in enumerate((one, other)):
+    cache_lib.write(folder, {"image": np.full(3, number)}, {"n": number})
+  shutil.copytree(other, one, dirs_exist_ok=True)
+  assert cache_lib.read(one) is None
+  assert cache_lib.read(other)[1] == {"n": 1}
+  arrays, info = cache_lib.fetch(
+    one, lambda: ({"image": np.zeros(3)}, {"n": 0})
+  )
+  assert info == {"n": 0}
+  assert not arrays["image"].any()
+  record = json.loads((other / "info.json").read_text())
+  del record["entry"]  # as older versions wrote it
+  (other / "info.json").write_text(json.dumps(record))
+  assert cache_lib.read(other)[1] == {"n": 1}
 
 
 def test_processes_at_once_do_not_disturb_each_other(study, config, tmp_path):
