@@ -30,7 +30,7 @@ _OTHER_TYPES = {
   **{2048: "complex numbers", 1536: "numbers of 128 bits"},
   **{128: "colours (RGB)", 2304: "colours (RGBA)"},
 }
-_LABEL_INTENTS = (1002, 1005)  # NIFTI_INTENT_LABEL, NEURONAME
+_LABEL_INTENTS = (1002, 1003)  # NIFTI_INTENT_LABEL, NEURONAME
 
 
 @dataclasses.dataclass(frozen=True)

@@ -167,6 +167,21 @@ def test_headers_are_told_by_all(study, settings):
   assert "it is a label map (intent 1002, label)" in problems[1]
 
 
+@pytest.mark.parametrize(
+  ("intent", "labels"),
+  [("label", True), ("neuroname", True), ("symmetric matrix", False)],
+)
+def test_the_intents_that_mean_labels(study, settings, intent, labels):
+  for path in (study.images["T2w"], study.mask):
+    image = nib.load(path)
+    image.header.set_intent(intent, allow_unknown=False)
+    nib.save(image, path)
+  problems = [problem for _, problem in _told(study, settings)]
+  assert len(problems) == (1 if labels else 2)
+  assert all(intent in problem for problem in problems)
+  assert ("it is a label map" in problems[0]) is labels
+
+
 def test_no_orientation_is_refused_by_all_and_assumed_by_all(study, settings):
   good = prepare_in_memory(study, settings, SPIDER)
   _replace_image(study, codes=(0, 0))
