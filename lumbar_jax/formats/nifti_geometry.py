@@ -14,7 +14,7 @@ import numpy as np
 from lumbar_jax.errors import InputError
 from lumbar_jax.formats.nifti_header import RawHeader
 from lumbar_jax.formats.notes import Note
-from lumbar_jax.formats.orientation import LETTERS, check_orientation
+from lumbar_jax.formats.orientation import assumed_affine, check_orientation
 
 GRID_TOLERANCE_MM = 0.01
 PLAUSIBLE_MM = (0.05, 30.0)  # distances of voxels, in an image of a spine
@@ -66,8 +66,8 @@ def read_geometry(raw: RawHeader, assume_orientation: str = "") -> Geometry:
     affine = _assumed(raw, letters)
     notes.append(
       Note(
-        "its header gives no orientation (sform_code and qform_code are 0): "
-        f"its axes are taken as {letters}",
+        f"its header gives no orientation ({_codes(raw)}): its axes are taken "
+        f"as {letters}",
         "assume_orientation says so: check that a picture is the right way up",
       )
     )
@@ -99,6 +99,15 @@ def _code_note(raw: RawHeader, form: str) -> Note | None:
     return None
   used = f"it is taken as {'set' if code > 0 else 'not set'}"
   return Note(f"{form}_code is {code}, which NIfTI does not define", used)
+
+
+def _codes(raw: RawHeader) -> str:
+  sform, qform = (
+    int(raw.fields[f"{form}_code"]) for form in ("sform", "qform")
+  )
+  if sform == qform:
+    return f"sform_code and qform_code are {sform}"
+  return f"sform_code is {sform} and qform_code {qform}"
 
 
 def _sform(fields: nib.Nifti1Header) -> np.ndarray:
@@ -158,11 +167,11 @@ def _qform(fields: nib.Nifti1Header) -> np.ndarray | None:
 
 
 def _assumed(raw: RawHeader, letters: str) -> np.ndarray:
-  """Returns an affine with given directions, its origin the grid's middle."""
+  """Returns the affine of given directions."""
   if not letters:
     raise InputError(
-      "its header gives no orientation (sform_code and qform_code are 0), so "
-      "where its axes run to would be a guess",
+      f"its header gives no orientation ({_codes(raw)}), so where its axes "
+      "run to would be a guess",
       "convert its DICOM files again; or, if you know where its three axes run "
       "to, give --assume_orientation=XYZ to predict, else "
       "--config.data.assume_orientation=XYZ (such as RAS or LPI)",
@@ -171,13 +180,7 @@ def _assumed(raw: RawHeader, letters: str) -> np.ndarray:
   sizes = np.abs(raw.fields["pixdim"][1:4].astype(float))
   if not (np.isfinite(sizes).all() and np.all(sizes > 0)):
     raise _refusal(f"pixdim is {_mm(sizes)}", raw)
-  affine = np.diag([0.0, 0, 0, 1])
-  for axis, letter in enumerate(letters):
-    world = next(i for i, pair in enumerate(LETTERS) if letter in pair)
-    sign = 1 if letter == LETTERS[world][1] else -1
-    affine[world, axis] = sign * sizes[axis]
-  affine[:3, 3] = affine[:3, :3] @ (1 - np.array(raw.shape)) / 2
-  return affine
+  return assumed_affine(letters, raw.shape, sizes)
 
 
 def _check_affine(affine: np.ndarray, raw: RawHeader) -> None:

@@ -128,6 +128,20 @@ def test_no_orientation_is_refused_or_given(tmp_path):
   assert mask.header["sform_code"] == mask.header["qform_code"] == 0
 
 
+def test_codes_that_set_nothing_are_told_as_they_are(tmp_path):
+  for codes, shown in (
+    ((-1, -1), "sform_code and qform_code are -1"),
+    ((0, -3), "sform_code is 0 and qform_code -3"),
+  ):
+    fields = dict(zip(("sform_code", "qform_code"), codes, strict=True))
+    path = _write(tmp_path / "a.nii", _image(), **fields)
+    with pytest.raises(InputError) as caught:
+      read_volume(path)
+    assert shown in caught.value.problem
+    assumed = read_volume(path, assume_orientation="RAS")
+    assert any(shown in problem for problem in _problems(assumed))
+
+
 def test_every_assumed_orientation_is_nibabels(tmp_path):
   path = _write(tmp_path / "bare.nii", _image((0, 0)))
   sides = itertools.product("LR", "PA", "IS")
