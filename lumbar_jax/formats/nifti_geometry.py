@@ -12,6 +12,14 @@ import nibabel as nib
 import numpy as np
 
 from lumbar_jax.errors import InputError
+from lumbar_jax.formats.nifti_doubts import (
+  LAST_CODE,
+  angle_notes,
+  code_note,
+  codes_of,
+  qfac_note,
+  spacing_of,
+)
 from lumbar_jax.formats.nifti_header import RawHeader
 from lumbar_jax.formats.notes import Note
 from lumbar_jax.formats.orientation import assumed_affine, check_orientation
@@ -22,9 +30,7 @@ _UNIT_MM = {1: 1000.0, 3: 1e-3}  # metre, micron; 2: mm, 0: not said
 _UNIT_NAMES = {1: "metre", 3: "micron"}
 _ROUNDING = 1e-3  # how much too long a quaternion may be
 _LEAST_VOLUME = 1e-6  # of a voxel, its edges taken as 1
-_RIGHT_ANGLE = 0.01  # cosine of what counts as one
 _SAME_SPACING = 0.01
-_LAST_CODE = 5  # of sform_code and qform_code
 _REPAIR = "repair the sform or qform of the header"
 
 
@@ -56,7 +62,7 @@ def read_geometry(raw: RawHeader, assume_orientation: str = "") -> Geometry:
     InputError: no orientation, or one that cannot be.
   """
   letters = check_orientation(assume_orientation)
-  notes = [_code_note(raw, form) for form in ("sform", "qform")]
+  notes = [code_note(raw, form) for form in ("sform", "qform")]
   fields, problem = _mended_qform(raw)
   qform = None if problem else _qform(fields)
   coded = [int(raw.fields[f"{form}_code"]) > 0 for form in ("sform", "qform")]
@@ -66,8 +72,8 @@ def read_geometry(raw: RawHeader, assume_orientation: str = "") -> Geometry:
     affine = _assumed(raw, letters)
     notes.append(
       Note(
-        f"its header gives no orientation ({_codes(raw)}): its axes are taken "
-        f"as {letters}",
+        f"its header gives no orientation ({codes_of(raw)}): its axes are "
+        f"taken as {letters}",
         "assume_orientation says so: check that a picture is the right way up",
       )
     )
@@ -75,39 +81,23 @@ def read_geometry(raw: RawHeader, assume_orientation: str = "") -> Geometry:
     raise _refusal(f"its qform makes no sense ({problem})", raw)
   else:
     affine = qform
+    notes.append(qfac_note(raw))
   _check_affine(affine, raw)
   sizes = fields["pixdim"][1:4]
   unusable = ~(np.isfinite(sizes) & (sizes > 0))
-  fields["pixdim"][1:4] = np.where(unusable, _spacing(affine), sizes)
+  fields["pixdim"][1:4] = np.where(unusable, spacing_of(affine), sizes)
   scale, about_units = _units(affine, raw)
   notes += about_units
   affine = _scaled(affine, scale)
   if coded[0]:
     other = None if qform is None else _scaled(qform, scale)
     notes += _other_forms(affine, other, problem, coded[1], raw, scale)
-  notes += _angles(affine)
+  notes += angle_notes(affine)
   return Geometry(affine, fields, tuple(note for note in notes if note))
 
 
 def _refusal(problem: str, raw: RawHeader) -> InputError:
   return InputError(problem, _REPAIR, path=raw.path)
-
-
-def _code_note(raw: RawHeader, form: str) -> Note | None:
-  code = int(raw.fields[f"{form}_code"])
-  if 0 <= code <= _LAST_CODE:
-    return None
-  used = f"it is taken as {'set' if code > 0 else 'not set'}"
-  return Note(f"{form}_code is {code}, which NIfTI does not define", used)
-
-
-def _codes(raw: RawHeader) -> str:
-  sform, qform = (
-    int(raw.fields[f"{form}_code"]) for form in ("sform", "qform")
-  )
-  if sform == qform:
-    return f"sform_code and qform_code are {sform}"
-  return f"sform_code is {sform} and qform_code {qform}"
 
 
 def _sform(fields: nib.Nifti1Header) -> np.ndarray:
@@ -123,8 +113,10 @@ def _mended_qform(raw: RawHeader) -> tuple[nib.Nifti1Header, str]:
   """
   fields = raw.fields.copy()
   for form in ("sform_code", "qform_code"):
-    if not 0 <= fields[form] <= _LAST_CODE:  # programs would not take it
+    if not 0 <= fields[form] <= LAST_CODE:  # programs would not take it
       fields[form] = int(fields[form] > 0)
+  if fields["pixdim"][0] not in (-1, 1):  # nor this
+    fields["pixdim"][0] = -1 if fields["pixdim"][0] < 0 else 1
   if fields["qform_code"] <= 0:
     return fields, ""
   names = ("quatern_b", "quatern_c", "quatern_d")
@@ -170,7 +162,7 @@ def _assumed(raw: RawHeader, letters: str) -> np.ndarray:
   """Returns the affine of given directions."""
   if not letters:
     raise InputError(
-      f"its header gives no orientation ({_codes(raw)}), so where its axes "
+      f"its header gives no orientation ({codes_of(raw)}), so where its axes "
       "run to would be a guess",
       "convert its DICOM files again; or, if you know where its three axes run "
       "to, give --assume_orientation=XYZ to predict, else "
@@ -186,7 +178,7 @@ def _assumed(raw: RawHeader, letters: str) -> np.ndarray:
 def _check_affine(affine: np.ndarray, raw: RawHeader) -> None:
   usable = np.isfinite(affine).all() and np.abs(affine).max() < 1e12
   if usable:
-    spacing = _spacing(affine)
+    spacing = spacing_of(affine)
     usable = np.all(spacing > 1e-12)
   if usable:
     volume = np.linalg.det(affine[:3, :3] / spacing)
@@ -200,7 +192,7 @@ def _check_affine(affine: np.ndarray, raw: RawHeader) -> None:
 def _units(affine: np.ndarray, raw: RawHeader) -> tuple[float, list[Note]]:
   """Returns the factor to mm, and what is doubtful about sizes."""
   unit = int(raw.fields["xyzt_units"]) & 7
-  spacing, scale, notes = _spacing(affine), 1.0, []
+  spacing, scale, notes = spacing_of(affine), 1.0, []
   name = _UNIT_NAMES.get(unit)
   if unit in _UNIT_MM:
     scale = _UNIT_MM[unit]
@@ -266,7 +258,7 @@ def _other_forms(
 
 def _pixdim(affine: np.ndarray, raw: RawHeader, scale: float) -> list[Note]:
   """Compares pixdim with the sform, where there is no qform to compare."""
-  spacing = _spacing(affine)
+  spacing = spacing_of(affine)
   sizes = np.abs(raw.fields["pixdim"][1:4].astype(float)) * scale
   apart = np.abs(sizes - spacing) > _SAME_SPACING * spacing
   apart |= ~np.isfinite(sizes)
@@ -276,25 +268,10 @@ def _pixdim(affine: np.ndarray, raw: RawHeader, scale: float) -> list[Note]:
   return [Note(problem, "the sform is used: correct pixdim")]
 
 
-def _angles(affine: np.ndarray) -> list[Note]:
-  directions = affine[:3, :3] / _spacing(affine)
-  cosines = (directions.T @ directions)[[0, 0, 1], [1, 2, 2]]
-  worst = float(np.abs(cosines).max())
-  if worst <= _RIGHT_ANGLE:
-    return []
-  angle = math.degrees(math.acos(min(worst, 1)))
-  problem = f"its axes are not at right angles (but at {angle:.1f} degrees)"
-  return [Note(problem, "it is used as if they were: resample it")]
-
-
 def _scaled(affine: np.ndarray, scale: float) -> np.ndarray:
   if scale == 1:
     return affine
   return np.diag([scale, scale, scale, 1]) @ affine
-
-
-def _spacing(affine: np.ndarray) -> np.ndarray:
-  return np.sqrt(np.sum(affine[:3, :3] ** 2, axis=0))
 
 
 def _mm(sizes: Sequence[float]) -> str:

@@ -107,6 +107,22 @@ def test_a_qform_that_makes_no_sense(tmp_path, fields, shown):
   assert (mask.header["sform_code"], mask.header["qform_code"]) == (1, 0)
 
 
+@pytest.mark.parametrize("codes", [(0, 1), (1, 1), (1, 0)])
+@pytest.mark.parametrize("qfac", [1, -1, 0, 7, -7, np.nan])
+def test_a_qfac_that_is_not_defined(tmp_path, caplog, capfd, codes, qfac):
+  pixdim = [qfac, 1, 1, 4, 0, 0, 0, 0]
+  image = _image(codes, np.diag([1.0, 1, 4, 1]))
+  volume = read_volume(_write(tmp_path / "q.nii", image, pixdim=pixdim))
+  told = [p for p in _problems(volume) if p.startswith("pixdim[0] is")]
+  assert len(told) == (codes == (0, 1) and qfac not in (-1, 0, 1))
+  third = -4 if qfac < 0 and codes == (0, 1) else 4
+  assert volume.stored_affine[2, 2] == third
+  write_volume(tmp_path / "mask.nii.gz", volume.array, volume)
+  assert "qfac" not in caplog.text + capfd.readouterr().err
+  mask = nib.load(tmp_path / "mask.nii.gz")
+  np.testing.assert_allclose(mask.affine, volume.stored_affine)
+
+
 def test_no_orientation_is_refused_or_given(tmp_path):
   for name, codes in (("good", (1, 1)), ("bare", (0, 0))):
     _write(tmp_path / f"{name}.nii", _image(codes))
