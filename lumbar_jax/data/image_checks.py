@@ -14,6 +14,9 @@ from lumbar_jax.formats.notes import Note
 _ISOTROPIC = 1.2  # up to this ratio of spacings a volume can be resliced
 _OBLIQUE_DEG = 30.0
 _FEW_VALUES = 3
+_MOST_LABELS = 64  # so many whole numbers make a mask, fractions do not
+_LARGEST_LABEL = 255
+_VOXELS_A_LABEL = 16  # fewer a value: too small a volume to tell
 _SAMPLE = 4096
 _WAYS = ("left-right", "up-down", "front-back")
 _PLANES = ("sagittal", "axial", "coronal")
@@ -37,8 +40,10 @@ def check_image(volume: Volume, study: str) -> list[Finding]:
     problem += f" and {volume.array.max():g}"
     remedy = "export the volume again, or leave the study out"
     findings.append(Finding(ERROR, problem, remedy, volume.path, study))
-  elif values:
+  elif _like_labels(values, volume.array.size):
     shown = " and ".join(f"{value:g}" for value in values)
+    if len(values) > _FEW_VALUES:
+      shown = f"whole numbers from {values[0]:g} to {values[-1]:g}"
     problem = f"its voxels have {len(values)} different values only: {shown}"
     remedy = "it looks like a mask, not an image: check which file it is"
     findings.append(Finding(WARNING, problem, remedy, volume.path, study))
@@ -59,17 +64,26 @@ def check_notes(volume: Volume, study: str, *, mask: bool) -> list[Finding]:
   ]
 
 
+def _like_labels(values: Sequence[float], voxels: int) -> bool:
+  """Whether a volume's different values look like the numbers of classes."""
+  if len(values) <= _FEW_VALUES:
+    return bool(values)
+  small = values[0] >= 0 and values[-1] <= _LARGEST_LABEL
+  whole = all(value.is_integer() for value in values)
+  return small and whole and voxels >= _VOXELS_A_LABEL * len(values)
+
+
 def _few_values(array: np.ndarray) -> list[float]:
   """Returns the different values, ascending; [] if there are many."""
   flat = array.ravel()
   sample = flat[:: max(1, flat.size // _SAMPLE)]
-  if len(np.unique(sample)) > _FEW_VALUES:
+  if len(np.unique(sample)) > _MOST_LABELS:
     return []
   values = []
-  while flat.size and len(values) <= _FEW_VALUES:
+  while flat.size and len(values) <= _MOST_LABELS:
     values.append(float(flat[0]))
     flat = flat[flat != flat[0]]
-  return sorted(values) if len(values) <= _FEW_VALUES else []
+  return sorted(values) if len(values) <= _MOST_LABELS else []
 
 
 def _check_plane(volume: Volume, study: str) -> list[Finding]:

@@ -29,7 +29,7 @@ from lumbar_jax.data.studies import Study
 from lumbar_jax.data.volumes import Volume, read_volume
 from lumbar_jax.timing import stage
 
-CHECKS = 1  # of `info["checks"]`: raise it when the checks find more
+CHECKS = 2  # of `info["checks"]`: raise it when the checks find more
 _LEAST_COVERAGE = 0.8  # of the reference grid; less is flagged
 
 

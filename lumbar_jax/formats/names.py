@@ -8,13 +8,26 @@ NIFTI = (".nii.gz", ".nii")
 _PAIR = (".img", ".hdr")  # voxels and header, each a file of its own
 _POINTER_BYTES = 1024  # what stands for content elsewhere is a line or three
 
-# `p1_T2w_seg-manual`, `mask_case1`, `p1_labels-disc`, `p1_dseg`, `p1_maskL5`
-_MASK = re.compile(
-  r"(?i:d?seg|probseg|labels?|masks?|segmentations?|pred|predictions?"
-  r"|groundtruth)(?:[A-Z0-9-].*)?"
+_WORD = (
+  r"(?i:d?segs?|probseg|segm|segmented|segmentations?|label(?:s|maps?)?|masks?"
+  r"|pred|predictions?|ground-?truth)"
 )
-_MASK_ENDS = re.compile(r".*-(d?seg|mask|labels?)", re.IGNORECASE)
-_FIRST_OF_MASKS = ("mask", "masks", "seg", "dseg", "label", "labels")
+# `p1_T2w_seg-manual`, `mask_case1`, `p1_labels-disc`, `p1_maskL5`, `masks01`;
+# not `Segovia` or `SEGOVIA`
+_MASK = re.compile(
+  _WORD + r"(?:[0-9-].*|(?<=[a-z])[A-Z].*|[A-Za-z][0-9]+(?:-.*)?)?"
+)
+_MASK_ENDS = re.compile(
+  r".*-(?:d?segs?|probseg|segmentations?|label(?:s|maps?)?|masks?)",
+  re.IGNORECASE,
+)
+_FIRST_NO_MASK = re.compile(r"pred.*", re.IGNORECASE)
+# Words that may be part of a patient's name too count at the end alone.
+_MASK_AT_END = re.compile(
+  r"(?!sub-[^_]*$).*[_. -](?:gt|msk|rois?|annot(?:ation|ations|ated)?|manual"
+  r"|(?:ground[_ -]?)?truth)[_-]?[0-9]*",
+  re.IGNORECASE | re.DOTALL,
+)
 
 _OTHER = {
   ".dcm": "DICOM",
@@ -92,11 +105,13 @@ def is_hidden(name: str) -> bool:
 
 def looks_like_mask(path: str | Path) -> bool:
   """Whether a file's name says that it holds labels and no image."""
-  first, *others = re.split(r"[_. ]", stem_of(path))
-  if first.lower() in _FIRST_OF_MASKS:
+  stem = stem_of(path)
+  words = first, *others = re.split(r"[_. ]", stem)
+  if _MASK.fullmatch(first) and not _FIRST_NO_MASK.fullmatch(first):
     return True
-  words = [first, *others]
   if any(_MASK_ENDS.fullmatch(word) for word in words):
+    return True
+  if _MASK_AT_END.fullmatch(stem):
     return True
   return any(_MASK.fullmatch(word) for word in others)
 

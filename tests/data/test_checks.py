@@ -223,7 +223,7 @@ def test_constant_images_are_refused_by_all(study, settings):
 
 def test_what_cannot_be_normalised_is_refused_by_all(study, settings):
   array = np.zeros(SHAPE, np.int16)
-  array[3, 3] = 1, 2, 3, 4, 5  # beyond the 99.5th percentile
+  array[3, 3] = 1, 2, 3, 4, 500  # beyond the 99.5th percentile
   _replace_image(study, array)
   assert _told(study, settings) == []
   settings.normalisation = "percentile"
@@ -407,7 +407,7 @@ def test_old_entries_of_headers_read_otherwise_are_made_again(
 
 def test_few_values_are_counted_past_the_sample(tmp_path):
   array = np.zeros((80, 80, 3), np.int16)
-  array[3, 3, :3] = 1, 2, 3  # hardly in any sample
+  array[3, 3, :3] = 1, 2, 300  # hardly in any sample
   _save(tmp_path / "a.nii", array)
   volume = read_volume(tmp_path / "a.nii")
   assert check_image(volume, "a") == []
@@ -415,3 +415,24 @@ def test_few_values_are_counted_past_the_sample(tmp_path):
   _save(tmp_path / "a.nii", array)
   (finding,) = check_image(read_volume(tmp_path / "a.nii"), "a")
   assert "3 different values only: 0 and 1 and 2" in finding.problem
+
+
+@pytest.mark.parametrize(
+  ("labels", "told"),
+  [
+    (range(13), True),  # vertebrae and discs
+    ((0, 1, 2, 3, 100, 201, 202, 203), True),
+    (range(65), False),
+    ((0, 1, 2, 1000), False),
+    ((0, -1, 2, 3), False),
+    ((0, 0.5, 1, 2), False),
+  ],
+)
+def test_few_whole_numbers_look_like_a_mask(tmp_path, labels, told):
+  array = np.resize(np.array(labels, np.float32), (40, 40, 3))
+  _save(tmp_path / "a.nii", array)
+  problems = [
+    f.problem for f in check_image(read_volume(tmp_path / "a.nii"), "")
+  ]
+  words = f"{len(labels)} different values only: whole numbers from 0 to"
+  assert [words in problem for problem in problems] == [True] * told
