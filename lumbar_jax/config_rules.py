@@ -188,6 +188,8 @@ def check(config: ml_collections.ConfigDict) -> None:
       "give one or two different channels, the reference grid first",
     )
   _check_columns(data)
+  if data.spacing_mm:  # 0: the images' own
+    check_number("config.data.spacing_mm", data.spacing_mm, 0.05, 30)
   if data.spacing_mm and data.image_size:
     raise InputError(
       f"config.data.image_size is {data.image_size} and "

@@ -31,6 +31,8 @@ BAD = (
   ("data.registration_bound_mm", -1.0, "between 0 and inf"),
   ("data.normalisation", "zscore", "'volume', 'nonzero'"),
   ("data.spacing_mm", -0.5, "between 0 and inf"),
+  ("data.spacing_mm", 0.001, "between 0.05 and 30"),
+  ("data.spacing_mm", 100000.0, "between 0.05 and 30"),
   ("data.patch_size", 8, "between 16 and inf"),
   ("data.patch_size", 250, "example 256"),
   ("data.patch_stride", 0, "between 1 and inf"),

@@ -12,7 +12,7 @@ import nibabel as nib
 import numpy as np
 
 from lumbar_jax.data.brightness import Brightness, measure
-from lumbar_jax.data.image_checks import check_image
+from lumbar_jax.data.image_checks import check_image, check_training_grid
 from lumbar_jax.data.mask_checks import (
   as_record,
   check_all_masks,
@@ -36,6 +36,7 @@ __all__ = [
   "check_image",
   "check_mask",
   "check_study",
+  "check_training_grid",
   "counts_of",
   "flags_of",
   "grid_of",
@@ -171,6 +172,8 @@ def _check_image(
 ) -> list[Finding]:
   """Checks an image, and what preparation would refuse in its later steps."""
   findings = check_image(volume, study)
+  if volume is reference:
+    findings += check_training_grid(volume, data_config, study)
   if any(finding.severity == ERROR for finding in findings):
     return findings
   try:

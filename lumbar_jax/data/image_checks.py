@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from lumbar_jax.data.normalisation import has_contrast
+from lumbar_jax.data.resampling import training_shape
 from lumbar_jax.data.sources.found import ERROR, WARNING, Finding
 from lumbar_jax.data.volumes import Volume
 from lumbar_jax.formats.nifti_header import check_intent
@@ -18,6 +19,8 @@ _MOST_LABELS = 64  # so many whole numbers make a mask, fractions do not
 _LARGEST_LABEL = 255
 _VOXELS_A_LABEL = 16  # fewer a value: too small a volume to tell
 _SAMPLE = 4096
+_LEAST_PX = 8, 16  # of a slice to train on: fewer are refused, are told
+_MOST_FINER = 8, 32  # times finer than stored: more is told, is refused
 _WAYS = ("left-right", "up-down", "front-back")
 _PLANES = ("sagittal", "axial", "coronal")
 
@@ -48,6 +51,43 @@ def check_image(volume: Volume, study: str) -> list[Finding]:
     remedy = "it looks like a mask, not an image: check which file it is"
     findings.append(Finding(WARNING, problem, remedy, volume.path, study))
   return findings + _check_plane(volume, study)
+
+
+def check_training_grid(
+  volume: Volume, data_config, study: str
+) -> list[Finding]:
+  """Lists what is wrong with the resolution that is asked for.
+
+  Args:
+    volume: the study's reference image.
+    data_config: `config.data`.
+    study: name of the study.
+  """
+  native, target_mm = volume.array.shape[1:], data_config.spacing_mm
+  name = "image_size" if data_config.image_size else "spacing_mm"
+  shape = training_shape(
+    native, volume.spacing_mm[1:], target_mm, data_config.image_size
+  )
+  pixels, stored = min(shape), min(native)
+  finer = max(size / own for size, own in zip(shape, native, strict=True))
+  refused, told = (pixels < min(least, stored) for least in _LEAST_PX)
+  refused, told = (
+    refused or finer > _MOST_FINER[1],
+    told or finer > _MOST_FINER[0],
+  )
+  if not (refused or told):
+    return []
+  problem = (
+    f"config.data.{name} {data_config[name]:g} makes slices of {shape[0]} x "
+    f"{shape[1]} pixels from {native[0]} x {native[1]} of "
+    f"{_mm(volume.spacing_mm[1:])} mm"
+  )
+  remedy = (
+    f"give --config.data.{name}= a value nearer to the images' own, or 0 to "
+    "keep theirs"
+  )
+  severity = ERROR if refused else WARNING
+  return [Finding(severity, problem, remedy, volume.path, study)]
 
 
 def check_notes(volume: Volume, study: str, *, mask: bool) -> list[Finding]:

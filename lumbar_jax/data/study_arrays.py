@@ -15,6 +15,7 @@ from lumbar_jax.data.checks import (
   check_channels,
   check_image,
   check_mask,
+  check_training_grid,
   counts_of,
   flags_of,
 )
@@ -108,6 +109,7 @@ class _Reader:
   def __init__(self, study: Study, data_config):
     check_channels(study, data_config.channels)
     self._study = study
+    self._config = data_config
     self._assumed = data_config.assume_orientation
     self._flags: list[str] = []
     self._labels = None
@@ -121,6 +123,8 @@ class _Reader:
     path = self._study.images[channel]
     volume = read_volume(path, assume_orientation=self._assumed)
     findings = check_image(volume, self._study.name)
+    if channel == self._config.channels[0]:
+      findings += check_training_grid(volume, self._config, self._study.name)
     self._flags += flags_of(findings, channel)
     return volume
 

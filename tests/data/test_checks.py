@@ -153,6 +153,31 @@ def test_a_doubtful_image_is_told_by_all(study, settings, options, words):
   assert words in problem
 
 
+@pytest.mark.parametrize(
+  ("fields", "severities", "shape"),
+  [
+    ({"spacing_mm": 0.0}, [], ""),
+    ({"spacing_mm": 1.1}, [], ""),
+    ({"spacing_mm": 1.3}, ["warning"], "14 x 15"),
+    ({"spacing_mm": 4.0}, ["error"], "4 x 5"),
+    ({"spacing_mm": 0.1}, ["warning"], "180 x 200"),
+    ({"image_size": 700}, ["error"], "700 x 700"),
+    ({"image_size": 80}, [], ""),
+    ({"image_size": 4}, ["error"], "4 x 4"),
+  ],
+)
+def test_a_resolution_far_from_the_images_is_told_by_all(
+  study, settings, fields, severities, shape
+):
+  settings.update(fields)
+  told = _told(study, settings)
+  assert [severity for severity, _ in told] == severities
+  for _, problem in told:
+    (name,) = fields
+    assert f"config.data.{name} {fields[name]:g} makes slices" in problem
+    assert f"of {shape} pixels from 18 x 20 of 1 x 1 mm" in problem
+
+
 def test_headers_are_told_by_all(study, settings):
   image = nib.load(study.images["T2w"])
   image.header.set_intent("label")
