@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from lumbar_jax.data.sources.found import Finding
 
 NAMES_SHOWN = 20
+_FEW = 5  # different values of one kind: each is shown; more are joined
 _NUMBER = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?")
 _LIST = re.compile(r"#((, | x )#)+")
 _PATH = re.compile(r"(\.{0,2}/)[^\s:;,)]+")
@@ -45,21 +46,29 @@ class Group:
 
 
 def group(findings: Sequence[Finding]) -> list[Group]:
-  """Joins findings that differ in study, path and numbers only.
+  """Joins findings that differ in study and path only.
+
+  Where there are many different numbers, such as the places of masks on other
+  grids, those that differ in numbers are joined as well.
 
   Args:
     findings: in the order in which they are to be shown.
 
   Returns:
-    Groups, in the order of their first findings.
+    Groups, in the order of the first findings of their kinds.
   """
-  groups: dict[tuple, list[Finding]] = {}
+  kinds: dict[tuple, dict[tuple, list[Finding]]] = {}
   for finding in findings:
-    groups.setdefault(_kind(finding), []).append(finding)
-  return [
-    Group(tuple(found), len({_said(f) for f in found}) == 1)
-    for found in groups.values()
-  ]
+    kind = kinds.setdefault(_kind(finding), {})
+    kind.setdefault(_said(finding), []).append(finding)
+  groups = []
+  for kind in kinds.values():
+    if len(kind) <= _FEW:
+      groups += [Group(tuple(found), True) for found in kind.values()]
+    else:
+      joined = [finding for found in kind.values() for finding in found]
+      groups.append(Group(tuple(joined), False))
+  return groups
 
 
 def _kind(finding: Finding) -> tuple:

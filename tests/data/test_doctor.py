@@ -12,7 +12,9 @@ import pytest
 from lumbar_jax import config
 from lumbar_jax.data import resampling
 from lumbar_jax.data.doctor import examine, format_report
+from lumbar_jax.data.grouping import group
 from lumbar_jax.data.pipeline import PatchSource
+from lumbar_jax.data.sources.found import Finding
 from lumbar_jax.data.splits import make_splits
 from lumbar_jax.data.splits_file import load_or_make_splits
 from lumbar_jax.data.studies import Study
@@ -301,10 +303,28 @@ def test_one_error_of_all_masks_is_told_once(root):
     _save(_mask(root, patient), mask)
   report = examine(_settings(root))
   text = format_report(report)
-  assert text.count("not in the masks' scheme") == 1
-  assert "ERROR   5 studies, such as [sub-1]" in text
-  assert f"These 5: {', '.join(PATIENTS)}." in text
+  assert text.count("not in the masks' scheme") == 2
+  assert "ERROR   3 studies, the first of them [sub-1]" in text
+  assert f"These 3: {', '.join(PATIENTS[::2])}." in text
+  assert "ERROR   2 studies, the first of them [sub-2]" in text
+  assert "label 40" in text
+  assert "label 41" in text
   assert "5 errors" in text.splitlines()[-1]
+
+
+@pytest.mark.parametrize("number", [1, 3, 5, 6, 40])
+def test_few_different_values_are_all_shown(number):
+  findings = [
+    Finding("error", f"label {n % number} is new", "look", study=f"s{n}")
+    for n in range(80)
+  ]
+  groups = group(findings)
+  assert sum(len(found.findings) for found in groups) == 80
+  assert len(groups) == (number if number <= 5 else 1)
+  assert all(found.alike is (number <= 5) for found in groups)
+  if number <= 5:
+    shown = [found.first.problem for found in groups]
+    assert shown == [f"label {n} is new" for n in range(number)]
 
 
 def test_other_errors_are_not_joined(root):
