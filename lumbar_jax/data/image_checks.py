@@ -13,6 +13,8 @@ from lumbar_jax.formats.nifti_header import check_intent
 from lumbar_jax.formats.notes import Note
 
 _ISOTROPIC = 1.2  # up to this ratio of spacings a volume can be resliced
+_LONGER = 1.05  # more than rounding errors make of equal spacings
+_THIN = 3  # times fewer slices than rows and columns: a stack
 _OBLIQUE_DEG = 30.0
 _FEW_VALUES = 3
 _MOST_LABELS = 64  # so many whole numbers make a mask, fractions do not
@@ -153,7 +155,7 @@ def slice_plane(shape: Sequence[int], spacing_mm: Sequence[float]) -> str:
 
   Slices lie across the axis along which voxels are longest, or which has one
   index alone. Nearly isotropic volumes count as sagittal: they can be cut
-  along any plane.
+  along any plane. That is but for a few slices of many pixels.
 
   Args:
     shape: (slices, rows, columns), as a `Volume` has them.
@@ -170,7 +172,13 @@ def slice_plane(shape: Sequence[int], spacing_mm: Sequence[float]) -> str:
   stands_out = spacing_mm[longest] > _ISOTROPIC * second
   far = spacing_mm[longest] > 2 * across
   long = spacing_mm[longest] > _ISOTROPIC * across
-  return _PLANES[longest] if long and (stands_out or far) else _PLANES[0]
+  # A thin stack of slices that are only a little thicker than their pixels.
+  thin = _THIN * shape[longest] < min(
+    s for i, s in enumerate(shape) if i != longest
+  )
+  slab = thin and spacing_mm[longest] > _LONGER * across
+  crosswise = slab or (long and (stands_out or far))
+  return _PLANES[longest] if crosswise else _PLANES[0]
 
 
 def obliqueness_deg(affine: np.ndarray) -> float:
