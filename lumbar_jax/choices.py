@@ -17,7 +17,7 @@ def check_choice(what: str, value: Any, allowed: Iterable[Any]) -> None:
 
   Args:
     what: whose value it is, as in "config.mode".
-    value: the value; True is not 1.
+    value: the value; True is not 1, and 3.0 is not 3.
     allowed: what it may be.
 
   Raises:
@@ -25,7 +25,11 @@ def check_choice(what: str, value: Any, allowed: Iterable[Any]) -> None:
   """
   allowed = tuple(allowed)
   for choice in allowed:
-    if isinstance(value, bool) is isinstance(choice, bool) and value == choice:
+    alike = all(
+      isinstance(value, kind) is isinstance(choice, kind)
+      for kind in (bool, numbers.Integral)
+    )
+    if alike and value == choice:
       return
   raise InputError(
     f"{what} is {value!r}",
@@ -46,6 +50,7 @@ def check_number(
   *,
   whole: bool = False,
   above: bool = False,
+  below: bool = False,
 ) -> None:
   """Checks that a value is a finite number within a range.
 
@@ -56,6 +61,7 @@ def check_number(
     high: the most that it may be.
     whole: whether it must be an integer.
     above: whether it must be above `low`, not `low` itself.
+    below: whether it must be below `high`, not `high` itself.
 
   Raises:
     InputError: it is not.
@@ -65,11 +71,13 @@ def check_number(
     kind = "a whole number" if whole else "a number"
     raise InputError(f"{what} is {value!r}", f"it must be {kind}")
   inside = low < value <= high if above else low <= value <= high
+  inside = inside and not (below and value == high)
   if not (inside and math.isfinite(value)):
     raise InputError(
       f"{what} is {value!r}",
       f"it must lie between {low:g} and {high:g}"
       + (f", {low:g} left out" if above else "")
+      + (f", {high:g} left out" if below else "")
       + ("" if math.isfinite(value) else ", and be finite"),
     )
 

@@ -29,6 +29,7 @@ class _Rule:
   allowed: tuple | None = None
   low: float | None = None
   high: float | None = None
+  below: bool = False
 
   def check(self, flat: dict[str, Any]) -> None:
     value, what = flat[self.field], f"config.{self.field}"
@@ -36,7 +37,7 @@ class _Rule:
       check_choice(what, value, self.allowed)
       return
     high = math.inf if self.high is None else self.high
-    check_number(what, value, self.low, high)
+    check_number(what, value, self.low, high, below=self.below)
 
 
 _RULES = (
@@ -68,7 +69,7 @@ _RULES = (
   _Rule("augmentation.artefact_probability", low=0, high=1),
   _Rule("model.width", low=1),
   _Rule("model.activation", allowed=("", "relu", "prelu")),
-  _Rule("model.batchnorm_momentum", low=0, high=1),
+  _Rule("model.batchnorm_momentum", low=0, high=1, below=True),
   _Rule("training.num_epochs", low=1),
   _Rule("training.batch_size", low=1),
   _Rule("training.optimizer", allowed=("", "adam", "rmsprop", "adadelta")),

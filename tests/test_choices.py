@@ -69,7 +69,10 @@ def test_no_field_takes_a_value_that_makes_no_sense(built, name, bad):
     (lambda: Topology(optimizer="adm"), "mean adam"),
     (lambda: Topology(multi_kernel_depth=0), "1, 2"),
     (lambda: Topology(up_kernel=4), "2, 3"),
+    (lambda: Topology(up_kernel=3.0), r"is 3\.0"),
     (lambda: LayerStyle(dtype="bfloat"), "mean bfloat16"),
+    (lambda: LayerStyle(dtype=None), "dtype is None"),
+    (lambda: LayerStyle(batchnorm_momentum=1), "between 0 and 1, 1 left out"),
     (lambda: LayerStyle(dtype=jnp.int32), "allowed: 'float32'"),
     (lambda: models.build("DANet", 3, output_stride=16), "32, 8"),
     (lambda: models.build("PSPNet", 3, depth=18), "34, 50, 101"),
@@ -223,8 +226,10 @@ def test_class_weights_are_one_for_each_class():
 def test_choices_and_numbers():
   check_choice("a", 1, (1, 2))
   check_choice("a", True, (False, True))
-  with pytest.raises(InputError, match="a is True"):
-    check_choice("a", True, (1, 2))
+  check_choice("a", np.int64(2), (1, 2))
+  for bad in (True, 1.0):
+    with pytest.raises(InputError, match=f"a is {bad}"):
+      check_choice("a", bad, (1, 2))
   check_number("n", np.float32(0.5), 0, 1)
   check_number("n", np.int64(3), 1, whole=True)
   with pytest.raises(InputError, match="between 0 and 1, 0 left out"):

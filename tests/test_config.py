@@ -60,6 +60,7 @@ BAD = (
   ("model.width", 0, "between 1 and inf"),
   ("model.activation", "gelu", "'relu', 'prelu'"),
   ("model.batchnorm_momentum", 1.5, "between 0 and 1"),
+  ("model.batchnorm_momentum", 1.0, "between 0 and 1, 1 left out"),
   ("training.num_epochs", 0, "between 1 and inf"),
   ("training.batch_size", 0, "between 1 and inf"),
   ("training.optimizer", "adamm", "did you mean adam"),

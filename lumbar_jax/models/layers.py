@@ -49,13 +49,18 @@ class LayerStyle:
       InputError: one of them has a value that it cannot have.
     """
     check_choice("activation", self.activation, ACTIVATIONS)
-    check_number("batchnorm_momentum", self.batchnorm_momentum, 0, 1)
+    # With 1 the statistics would stay as they were initialised.
+    check_number(
+      "batchnorm_momentum", self.batchnorm_momentum, 0, 1, below=True
+    )
     check_number("batchnorm_epsilon", self.batchnorm_epsilon, 0, above=True)
     check_bool("prelu_per_pixel", self.prelu_per_pixel)
     check_choice("dtype", _dtype_name(self.dtype), DTYPES)
 
 
 def _dtype_name(dtype: Any) -> Any:
+  if dtype is None:  # NumPy's default, which nobody asked for
+    return None
   try:
     return jnp.dtype(dtype).name
   except TypeError:
