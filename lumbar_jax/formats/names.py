@@ -2,10 +2,13 @@
 
 import os
 import re
+import zlib
 from pathlib import Path
 
 NIFTI = (".nii.gz", ".nii")
 _PAIR = (".img", ".hdr")  # voxels and header, each a file of its own
+_HEADER_BYTES = 348  # of NIfTI-1
+_PACKED_BYTES = 4096  # hold a packed header
 _POINTER_BYTES = 1024  # what stands for content elsewhere is a line or three
 
 _WORD = (
@@ -57,6 +60,8 @@ _OTHER = {
 }
 _NO_IMAGES = (
   *(".json", ".tsv", ".csv", ".txt", ".md", ".bval", ".bvec", ".png"),
+  *(".jpg", ".jpeg", ".svg", ".html", ".pdf", ".log", ".yaml", ".yml"),
+  *(".md5", ".sha1", ".sha256", ".sha512", ".xlsx", ".docx", ".py", ".sh"),
   *(".tsv.gz", ".json.gz", ".csv.gz", ".txt.gz"),
 )
 
@@ -122,7 +127,7 @@ def other_format(path: Path) -> str:
   Files without an extension may be DICOM: their first bytes tell.
   """
   name = path.name.lower()
-  if is_nifti(name) or name.endswith(_NO_IMAGES):
+  if is_nifti(name) or is_other_data(name):
     return ""
   if path.suffix.lower() in _PAIR and twin_of(path) is None:
     missing = "header (.hdr)" if name.endswith(".img") else "voxels (.img)"
@@ -134,6 +139,36 @@ def other_format(path: Path) -> str:
   if not path.suffix or path.suffix[1:].isdecimal():
     return "DICOM" if _begins(path, 132)[128:] == b"DICM" else ""
   return ""
+
+
+def is_other_data(path: str | Path) -> bool:
+  """Whether a name says that a file holds text, a table or a picture."""
+  return os.path.basename(path).lower().endswith(_NO_IMAGES)
+
+
+def is_misnamed(path: Path) -> bool:
+  """Whether a file may be NIfTI though its name does not end in .nii[.gz].
+
+  `a.nii.gz.1`, `a.nii.gz.part`, `a.nii ` (a space), or a NIfTI file without an
+  extension. Other names are not opened.
+  """
+  name = path.name.lower()
+  if is_nifti(name) or is_other_data(name):
+    return False
+  if re.search(r"\.nii(\.gz)?(?![a-z0-9])", name):
+    return True
+  return not path.suffix and _begins_as_nifti(path)
+
+
+def _begins_as_nifti(path: Path) -> bool:
+  head = _begins(path, _PACKED_BYTES)
+  if head.startswith(b"\x1f\x8b"):
+    try:
+      head = zlib.decompressobj(wbits=31).decompress(head, _HEADER_BYTES)
+    except zlib.error:
+      return False
+  single = head[344:348] in (b"n+1\0", b"ni1\0")
+  return single or head[4:8] in (b"n+2\0", b"ni2\0")
 
 
 def unfetched(path: Path) -> str:

@@ -182,3 +182,34 @@ def test_a_manifest_for_prediction_needs_no_masks(tmp_path):
   table = tmp_path / "studies.tsv"
   table.write_text("patient\tT2w\tmask\np1\ta.nii.gz\tnot-drawn-yet.nii.gz\n")
   assert listing(table, ONE) == {"p1": {"T2w": path}}
+
+
+@pytest.mark.parametrize(
+  ("name", "said"),
+  [
+    ("link", "NIfTI as it seems"),
+    ("q_T2w.nii.gz ", "NIfTI as it seems"),
+    ("w_T2w.nii.gz.1", "NIfTI as it seems"),
+    ("r_T2w.nii.gz.part", "NIfTI as it seems"),
+    ("s_T2w.nii~", "NIfTI as it seems"),
+    ("gone.d", "links to nothing"),
+    ("t_T2w.niix", None),
+    ("notes", None),
+    ("u_T2w.nii.gz.md5", None),
+  ],
+)
+def test_files_that_are_nearly_images_do_not_vanish(tmp_path, name, said):
+  folder = tmp_path / "folder"
+  touch(folder, "a_T2w.nii.gz")
+  if name == "link":
+    (elsewhere,) = touch(tmp_path, "b_T2w.nii.gz")
+    (folder / name).symlink_to(elsewhere)
+  elif name == "gone.d":
+    (folder / name).symlink_to("/nowhere/at/all")
+  else:
+    (folder / name).write_text("text")
+  found = find_inputs(folder, ONE)
+  assert [study.name for study in found.studies] == ["a"]
+  told = [f.problem for f in found.findings if name in f.problem]
+  assert len(told) == (said is not None)
+  assert said is None or said in told[0]

@@ -42,6 +42,11 @@ _FOLDER = Reason(
 _NO_FILE = Reason(
   WARNING, "a pipe or device, no file", "write its content to a file"
 )
+_MISNAMED = Reason(
+  WARNING,
+  "NIfTI as it seems, but the name does not end in .nii or .nii.gz",
+  "name it *.nii or *.nii.gz if it is whole, or take it away",
+)
 MASKS = Reason(
   INFO,
   "masks by their names",
@@ -109,12 +114,13 @@ def _reason(path: Path, why) -> Reason | None:
 
 
 def _no_nifti(path: Path) -> Reason | None:
-  if path.is_symlink() and not path.exists() and not path.suffix:
+  other = names.is_other_data(path)
+  if path.is_symlink() and not path.exists() and not other:
     problem = "links to nothing"
     return Reason(WARNING, problem, "mount the disk that they lead to")
   kind = names.other_format(path)
   if not kind:
-    return None
+    return _MISNAMED if names.is_misnamed(path) else None
   return Reason(
     WARNING,
     f"no NIfTI ({kind})",
