@@ -217,10 +217,20 @@ def test_one_file_of_two_patients_is_a_leak(tmp_path):
   assert "error" in _said(_write(tmp_path, *rows))
 
 
-def test_patients_called_alike_are_named(tmp_path):
-  rows = (_row(patient="1"), _row(patient="001", session="b"))
+@pytest.mark.parametrize(
+  ("one", "other", "shown"),
+  [
+    ("001", "1", "001 and 1"),
+    ("Jos\u00e9", "Jose\u0301", r"'Jose\u0301' and 'Jos\xe9'"),
+    ("P1", "P\u200b1", r"P1 and 'P\u200b1'"),
+    ("P1", "P\u00ad1", r"P1 and 'P\xad1'"),
+    ("P1", "\uff301", r"P1 and '\uff301'"),
+  ],
+)
+def test_patients_called_alike_are_named(tmp_path, one, other, shown):
+  rows = (_row(patient=one), _row(patient=other, session="b"))
   said = _said(_write(tmp_path, *rows))
-  assert "called alike: 001 and 1" in said
+  assert f"called alike: {shown}" in said
 
 
 @pytest.mark.parametrize(

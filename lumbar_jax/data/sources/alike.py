@@ -2,7 +2,8 @@
 
 import os
 import re
-from collections.abc import Callable, Hashable, Sequence
+import unicodedata
+from collections.abc import Callable, Collection, Hashable, Sequence
 from pathlib import Path
 
 from lumbar_jax.data.sources.found import INFO, WARNING, Finding
@@ -16,9 +17,12 @@ _PART = 1 << 16  # bytes in the middle of a file: few files share them
 def core(identifier: str) -> str:
   """Returns an identifier without what spreadsheets and systems change.
 
-  That is lost zeros (1 for 001), ".0" behind a number, case, and "sub-".
+  That is lost zeros (1 for 001), ".0" behind a number, case, "sub-", accents
+  as one character or two, and characters that are not seen.
   """
-  name = identifier.casefold().removeprefix("sub-").removesuffix(".0")
+  seen = [c for c in identifier if unicodedata.category(c) != "Cf"]
+  name = unicodedata.normalize("NFKC", "".join(seen)).casefold()
+  name = name.strip().removeprefix("sub-").removesuffix(".0")
   return re.sub(r"(?<!\d)0+(?=\d)", "", name)
 
 
@@ -27,12 +31,18 @@ def check(studies: Sequence[Study]) -> list[Finding]:
   groups: dict[str, set[str]] = {}
   for study in studies:
     groups.setdefault(core(study.patient), set()).add(study.patient)
-  twins = [" and ".join(sorted(g)) for g in groups.values() if len(g) > 1]
+  twins = [_together(g) for g in groups.values() if len(g) > 1]
   if not twins:
     return []
   problem = f"patients are called alike: {listed(twins)}"
   remedy = "call one patient by one name, or it may be trained and tested on"
   return [Finding(WARNING, problem, remedy)]
+
+
+def _together(group: Collection[str]) -> str:
+  """Returns the names of a group; codes where they may look the same."""
+  shown = [name if name.isascii() else ascii(name) for name in sorted(group)]
+  return " and ".join(shown)
 
 
 def without_mask(studies: Sequence[Study]) -> list[Finding]:
