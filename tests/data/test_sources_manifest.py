@@ -82,6 +82,30 @@ def test_dseg_tsv_beside_the_table_is_the_masks_scheme(tmp_path):
 
 
 @pytest.mark.parametrize(
+  "name", ["Dseg.tsv", "DSEG.TSV", "dseg.csv", "Dseg.CSV"]
+)
+def test_the_numbers_table_may_be_called_otherwise(tmp_path, name):
+  settings = _write(tmp_path, GOOD)
+  (tmp_path / name).write_text("index,name\n0,Background\n3,Disc\n")
+  assert find_studies(settings).mask_scheme.indices == (0, 3)
+  assert f"{name}: read as dseg.tsv" in _said(settings)
+  (tmp_path / "dseg.tsv").write_text("index\tname\n0\tBackground\n4\tDisc\n")
+  assert find_studies(settings).mask_scheme.indices == (0, 4)
+  assert f"{name}: not read" in _said(settings)
+
+
+def test_which_numbers_table_is_meant_has_to_be_clear(tmp_path):
+  settings = _write(tmp_path, GOOD)
+  for name in ("dseg.csv", "Dseg.CSV"):
+    (tmp_path / name).write_text("index,name\n0,Background\n3,Disc\n")
+  with pytest.raises(InputError, match=r"Dseg\.CSV, dseg\.csv: which"):
+    find_studies(settings)
+  (tmp_path / "dseg.tsv").symlink_to(".git/annex/objects/x")
+  with pytest.raises(InputError, match="content not fetched"):
+    find_studies(settings)
+
+
+@pytest.mark.parametrize(
   ("header", "expected"),
   [
     (("Patient", "T2w"), r"no column 'patient'.*did you mean Patient\?"),

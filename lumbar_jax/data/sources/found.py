@@ -7,11 +7,13 @@ from pathlib import Path
 from lumbar_jax.anatomy import Scheme, read_dseg_table
 from lumbar_jax.choices import check_choice
 from lumbar_jax.data.studies import Study
-from lumbar_jax.errors import InputError
+from lumbar_jax.errors import InputError, listed
+from lumbar_jax.formats import names
 from lumbar_jax.formats.tables import Table
 
 ERROR, WARNING, INFO = "error", "warning", "info"
 EMPTY_CELLS = ("", "n/a")  # how a table says that a value is not there
+_NUMBERINGS = ("dseg.tsv", "dseg.csv")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +78,8 @@ def read_mask_scheme(path: Path, findings: list[Finding]) -> Scheme | None:
   What the masks' numbers are taken as then is told by `checks`, which has seen
   them.
   """
-  if not path.is_file():
+  path = _numbering(path, findings)
+  if path is None:
     return None
   try:
     scheme, notes = read_dseg_table(path)
@@ -85,6 +88,41 @@ def read_mask_scheme(path: Path, findings: list[Finding]) -> Scheme | None:
     return None
   findings += _noted(notes, path)
   return scheme
+
+
+def _numbering(path: Path, findings: list[Finding]) -> Path | None:
+  """Returns the table that `dseg.tsv` stands for, whatever its case.
+
+  Some systems take `Dseg.tsv` for it and some do not; one in commas is often
+  called `dseg.csv`. The masks' numbers must not mean something else there.
+  """
+  absent = names.unfetched(path)
+  if absent:
+    findings.append(Finding(ERROR, absent, names.FETCH, path))
+    return None
+  others = [
+    other
+    for other in sorted(path.parent.glob("*"))
+    if other.name.lower() in _NUMBERINGS and other.is_file()
+  ]
+  if path.is_file():
+    others = [other for other in others if not other.samefile(path)]
+    if others:
+      problem = f"not read, since {path.name} lies beside it"
+      remedy = "take it away, or check that both say the same"
+      findings += [Finding(INFO, problem, remedy, o) for o in others]
+    return path
+  if len(others) > 1:
+    problem = f"{listed([o.name for o in others])}: which numbers the masks"
+    problem += f" is not clear, and there is no {path.name}"
+    remedy = f"call the right one {path.name}"
+    findings.append(Finding(ERROR, problem, remedy, path.parent))
+  if len(others) != 1:
+    return None
+  problem = f"read as {path.name}, which is not there"
+  remedy = f"call it {path.name}"
+  findings.append(Finding(INFO, problem, remedy, others[0]))
+  return others[0]
 
 
 def table_notes(table: Table) -> list[Finding]:
