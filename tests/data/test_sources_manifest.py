@@ -292,3 +292,22 @@ def test_files_in_no_row_are_named(tmp_path):
   assert "info" in said
   assert "left out 2 files (in no row of the manifest): m.nii, t1.nii" in said
   assert "(masks by their names): P9_seg.nii" in said
+
+
+@pytest.mark.parametrize(
+  "bad",
+  [
+    {"patient": "P2", "split": "Train"},
+    {"patient": "P1"},
+    {"patient": "P2", "mask": "no.nii"},
+  ],
+)
+def test_files_of_bad_rows_are_in_the_manifest(tmp_path, bad):
+  for name in ("x.nii", "y.nii", "other.nii"):
+    (tmp_path / name).touch()
+  good = _row(patient="P3")
+  rows = (good, _row(patient="P1", T1w="", T2w="x.nii", mask="", session="a"))
+  cells = {"T1w": "", "T2w": "y.nii", "mask": "", "session": "a", **bad}
+  said = _said(_write(tmp_path, *rows, _row(**cells)))
+  assert "error" in said
+  assert "(in no row of the manifest): other.nii" in said

@@ -21,7 +21,7 @@ def existing(column: str, cell: str, root: Path) -> Path:
     InputError: there is none, it is a folder or no volume, or its content was
       not fetched.
   """
-  for path in _candidates(cell, root):
+  for path in candidates(cell, root):
     absent = names.unfetched(path)
     if absent:
       raise InputError(
@@ -33,15 +33,15 @@ def existing(column: str, cell: str, root: Path) -> Path:
     if path.is_file():
       _check_kind(column, cell, path)
       return path
-  path = next(_candidates(cell, root))
+  path = next(candidates(cell, root))
   raise InputError(
     f"{column} is {cell!r}, and there is no file {path.absolute()}",
     _near(path) + _REMEDY,
   )
 
 
-def _candidates(cell: str, root: Path) -> Iterator[Path]:
-  """Yields what a cell may mean: as it is written first."""
+def candidates(cell: str, root: Path) -> Iterator[Path]:
+  """Yields the paths that a cell may mean: as it is written first."""
   yield root / os.path.expanduser(cell)
   yield root / cell.removeprefix("file://").replace("\\", "/")
   for form in ("NFC", "NFD"):  # accents as one character, or as two

@@ -25,7 +25,7 @@ from lumbar_jax.data.sources import (
   manifest_columns,
   manifest_rows,
 )
-from lumbar_jax.data.sources.cells import existing
+from lumbar_jax.data.sources.cells import candidates, existing
 from lumbar_jax.data.sources.found import (
   EMPTY_CELLS,
   ERROR,
@@ -71,14 +71,15 @@ def find(data_config, *, masks: bool = True) -> Found:
   root = Path(data_config.root or path.parent).expanduser()
   findings: list[Finding] = []
   columns = manifest_columns.parse(data_config.columns)
-  studies = _studies(path, root, columns, masks, findings)
+  named: set[Path] = set()  # also by rows that cannot be used
+  studies = _studies(path, root, columns, masks, findings, named)
   findings += manifest_rows.check(studies, path, training=masks)
   twins = manifest_rows.repeated(studies)  # which is meant cannot be known
   studies = {n: study for n, study in studies.items() if n not in twins}
   scheme = None
   if any(study.mask for study in studies.values()):
     scheme = read_mask_scheme(path.parent / "dseg.tsv", findings)
-  findings += _not_listed(studies.values(), root, masks)
+  findings += _not_listed(studies.values(), named, root, masks)
   return Found(tuple(studies.values()), scheme, root, tuple(findings))
 
 
@@ -88,8 +89,12 @@ def _studies(
   columns: Mapping[str, str],
   masks: bool,
   findings: list[Finding],
+  named: set[Path],
 ) -> dict[int, Study]:
-  """Returns {number of the row: study}; adds a finding for any other row."""
+  """Returns {number of the row: study}; adds a finding for any other row.
+
+  The files of all rows are added to `named`.
+  """
   table = read_table(path)
   findings += table_notes(table)
   # (A run's names of columns need not be those of what is predicted.)
@@ -98,6 +103,8 @@ def _studies(
     raise InputError("no rows below the header", "add studies", path=path)
   studies = {}
   for number, row in rows:
+    cells = filter(None, map(row.get, (*CHANNELS, "mask")))
+    named.update(path for cell in cells for path in candidates(cell, root))
     if not masks:
       row.pop("mask", None)
     try:
@@ -159,7 +166,7 @@ def _fold(cell: str | None) -> int | None:
 
 
 def _not_listed(
-  studies: Collection[Study], root: Path, masks: bool
+  studies: Collection[Study], named: Collection[Path], root: Path, masks: bool
 ) -> list[Finding]:
   """Reports the images that lie where those of the table lie, in no row."""
   used = [Path(p) for s in studies for p in (*s.images.values(), s.mask) if p]
@@ -173,5 +180,5 @@ def _not_listed(
     return Reason(INFO, "in no row of the manifest", "add rows to use them")
 
   inside = root.absolute() in (place, *place.parents)
-  seen = {Path(os.path.abspath(path)) for path in used}
+  seen = {Path(os.path.abspath(path)) for path in (*used, *named)}
   return left_out.report(place, seen, why) if inside else []
