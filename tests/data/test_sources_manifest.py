@@ -5,6 +5,7 @@ import pytest
 from lumbar_jax import config
 from lumbar_jax.data.sources import find_studies, scan
 from lumbar_jax.errors import InputError
+from lumbar_jax.inference.inputs import find_inputs
 
 HEADER = ("patient", "session", "T1w", "T2w", "mask", "split", "fold", "sex")
 GOOD = ("P1", "a", "t1.nii", "t2.nii", "m.nii", "train", "0", "F")
@@ -171,8 +172,17 @@ def test_fold_of_a_test_patient_does_not_count(tmp_path):
 
 def test_names_that_coincide_are_refused(tmp_path):
   rows = (_row(patient="P_a", session="b"), _row(patient="P", session="a_b"))
-  with pytest.raises(InputError, match="row 3 repeats row 2"):
-    find_studies(_write(tmp_path, *rows))
+  settings = _write(tmp_path, *rows)
+  words = "row 3 repeats row 2: .*'P', .*'P_a', .* both called 'P_a_b'"
+  with pytest.raises(InputError, match=words):
+    find_studies(settings)
+  failed = find_inputs(settings.manifest, ("T2w",)).findings
+  failed = [f for f in failed if f.severity == "error"]
+  assert [f.study for f in failed] == ["P_a_b", "P_a_b"]
+  assert [f.problem[:19] for f in failed] == [
+    "row 2 repeats row 3",
+    "row 3 repeats row 2",
+  ]
 
 
 def test_scan_lists_every_bad_row(tmp_path):

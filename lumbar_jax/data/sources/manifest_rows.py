@@ -25,12 +25,14 @@ def check(
       cells is doubtful then, and no error.
   """
   findings = [
-    *_twins(studies),
     *_in_two_places(studies),
     *_same_files(studies, ERROR if training else WARNING),
     *_masks_as_images(studies),
   ]
-  return [Finding(*finding, path) for finding in findings]
+  return [
+    *_twins(studies, path, training),
+    *(Finding(*finding, path) for finding in findings),
+  ]
 
 
 _Said = Iterator[tuple[str, str, str]]  # severity, problem, remedy
@@ -42,16 +44,26 @@ def repeated(studies: _Rows) -> set[int]:
   return {n for n, study in studies.items() if counts[study.name] > 1}
 
 
-def _twins(studies: _Rows) -> _Said:
-  rows_of: dict[str, int] = {}
+def _twins(studies: _Rows, path: Path, training: bool) -> Iterator[Finding]:
+  """Says which rows are one study; in prediction each row is a failed one."""
+  rows_of: dict[str, list[int]] = {}
   for number, study in studies.items():
-    twin = rows_of.setdefault(study.name, number)
-    if twin != number:
-      problem = (
-        f"row {number} repeats row {twin}: patient {study.patient!r}, "
-        f"session {study.session!r}"
-      )
-      yield ERROR, problem, "give each study of a patient its own session"
+    rows_of.setdefault(study.name, []).append(number)
+  for name, (first, *others) in rows_of.items():
+    pairs = [(number, first) for number in others]
+    if others and not training:
+      pairs.insert(0, (first, others[0]))
+    for number, twin in pairs:
+      problem = f"row {number} repeats row {twin}: {_told(studies[number])}"
+      if _told(studies[number]) != _told(studies[twin]):
+        problem += f" and {_told(studies[twin])} are both called {name!r}"
+      remedy = "give each study of a patient its own session"
+      study = "" if training else name
+      yield Finding(ERROR, problem, remedy, path, study)
+
+
+def _told(study: Study) -> str:
+  return f"patient {study.patient!r}, session {study.session!r}"
 
 
 def _in_two_places(studies: _Rows) -> _Said:
