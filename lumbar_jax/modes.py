@@ -193,7 +193,11 @@ def doctor(options: Options) -> None:
   config_lib.validate(config)
   with progress.shown("checking studies") as show:
     found = doctor_lib.examine(
-      config.data, options.workdir, show, seed=config.seed
+      config.data,
+      options.workdir,
+      show,
+      seed=config.seed,
+      shared=config.training.allow_shared_patients,
     )
   logging.info("\n%s", doctor_lib.format_report(found))
   if not found.ok:

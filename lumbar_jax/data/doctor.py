@@ -3,6 +3,7 @@
 import collections
 import concurrent.futures
 import dataclasses
+import functools
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -63,6 +64,7 @@ def examine(
   workdir: str | Path | None = None,
   progress: Callable[[int, int, str], None] | None = None,
   seed: int = 0,
+  shared: bool = False,
 ) -> Report:
   """Reads every file of the configured data set, and changes nothing.
 
@@ -72,6 +74,7 @@ def examine(
       studies are looked at too.
     progress: called with (number done, number of studies, name of the last).
     seed: `config.seed`, which the patients are divided by.
+    shared: `config.training.allow_shared_patients`.
 
   Returns:
     A report, whatever is wrong with the data.
@@ -83,7 +86,6 @@ def examine(
     found = Found((), None, Path(data_config.root), (finding_of(error),))
   findings += found.findings
   findings += alike.without_mask(found.studies)
-  findings += alike.copies(found.studies)
   scheme, table = _label_table(found, data_config, findings)
   rows = _check_studies(found.studies, data_config, table, progress)
   findings += [finding for row in rows for finding in row.findings]
@@ -93,6 +95,8 @@ def examine(
     findings += check_all_masks(masks, scheme, table, explained=explained)
   splits, problems = _check_splits(found.studies, data_config, workdir, seed)
   findings += problems
+  leaks = functools.partial(_leaks, None if shared else splits)
+  findings += alike.copies(found.studies, leaks, data_config.channels[0])
   findings += _check_registrations(data_config, workdir)
   channels = tuple(data_config.channels)
   grey = {row.name: row.brightness for row in rows}
@@ -192,6 +196,17 @@ def _check_splits(
     # Without any mask the data can still be predicted on.
     return None, [finding_of(error, ERROR if labelled else WARNING)]
   return splits, []
+
+
+def _leaks(splits: Splits | None, patients: set[str]) -> bool:
+  """Tells whether a fold trains on some of the patients and tests others."""
+  if splits is None:
+    return False
+  return any(
+    patients & set(splits.train(fold))
+    and patients & {*splits.validation(fold), *splits.test}
+    for fold in range(splits.num_folds)
+  )
 
 
 def _check_registrations(

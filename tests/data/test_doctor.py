@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import types
 
 import nibabel as nib
@@ -232,6 +233,19 @@ def test_structure_without_counterpart(root):
   finding = _only(examine(_settings(root)))
   assert "'Spleen'" in finding.problem
   assert "--config.data.remap=\"{'Spleen':" in finding.remedy
+
+
+def test_a_copied_patient_is_an_error_where_one_would_be_tested(root):
+  problem = "the same image under several patients: "
+  shutil.copy(_t2w(root, "sub-1"), _t2w(root, "sub-2"))  # of one fold
+  found = examine(_settings(root))
+  assert found.ok
+  assert _only(found, "warning").problem == f"{problem}sub-1 and sub-2"
+  shutil.copy(_t2w(root, "sub-3"), _t2w(root, "sub-5"))  # one is for the test
+  found = examine(_settings(root))
+  assert _only(found).problem == f"{problem}sub-3 and sub-5"
+  assert _only(found, "warning").problem == f"{problem}sub-1 and sub-2"
+  assert examine(_settings(root), shared=True).ok
 
 
 def test_missing_pair(root):

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Callable, Collection, Hashable, Sequence
 from pathlib import Path
 
-from lumbar_jax.data.sources.found import INFO, WARNING, Finding
+from lumbar_jax.data.sources.found import ERROR, INFO, WARNING, Finding
 from lumbar_jax.data.studies import Study
 from lumbar_jax.errors import listed
 from lumbar_jax.files import file_digest
@@ -55,22 +55,39 @@ def without_mask(studies: Sequence[Study]) -> list[Finding]:
   return [Finding(INFO, problem, remedy)]
 
 
-def copies(studies: Sequence[Study]) -> list[Finding]:
-  """Says which patients share an image: one may be trained on, one tested."""
+def copies(
+  studies: Sequence[Study],
+  leaks: Callable[[set[str]], bool] = lambda _: False,
+  reference: str = "",
+) -> list[Finding]:
+  """Says which patients share an image: one may be trained on, one tested.
+
+  Args:
+    studies: of the data set.
+    leaks: tells whether some of these patients are trained on and others of
+      them tested: an error where it is the image of channel `reference`.
+    reference: the channel that patients are told apart by.
+  """
   owners = {}
   for study in studies:
-    for path in study.images.values():
-      owners.setdefault(path, study)
+    for channel, path in study.images.items():
+      owners.setdefault(path, (study, channel))
   groups = [list(owners)]
   for key in (os.path.getsize, _middle, file_digest):  # the dear one last
     groups = [part for group in groups for part in _split(group, key)]
-    groups = [g for g in groups if len({owners[p].patient for p in g}) > 1]
-  if not groups:
-    return []
-  shared = [" and ".join(owners[path].name for path in g) for g in groups]
-  problem = f"the same image under several patients: {listed(shared)}"
+    groups = [g for g in groups if len({owners[p][0].patient for p in g}) > 1]
+  parts = {ERROR: [], WARNING: []}
+  for group in groups:
+    same = {s.patient for s, c in map(owners.get, group) if c == reference}
+    parts[ERROR if leaks(same) else WARNING].append(group)
   remedy = "keep one: if one is trained on, the other one's test says nothing"
-  return [Finding(WARNING, problem, remedy, groups[0][0])]
+  findings = []
+  for severity, found in parts.items():
+    shared = [" and ".join(owners[path][0].name for path in g) for g in found]
+    problem = f"the same image under several patients: {listed(shared)}"
+    if found:
+      findings.append(Finding(severity, problem, remedy, found[0][0]))
+  return findings
 
 
 def _split(
