@@ -175,8 +175,14 @@ def unfetched(path: Path) -> str:
   """Returns why the content of a file is not here, or "".
 
   Data sets in git-annex (DataLad) or Git LFS have links or lines of text in
-  the place of files whose content was not fetched.
+  the place of files whose content was not fetched. Of a pair, both files have
+  to be here.
   """
+  twin = twin_of(path)
+  return _unfetched(path) or (_unfetched(twin) if twin is not None else "")
+
+
+def _unfetched(path: Path) -> str:
   if path.is_symlink() and not path.exists():
     target = os.readlink(path)
     told = " (git-annex: content not fetched)" if "annex" in target else ""

@@ -106,6 +106,15 @@ def test_content_that_was_not_fetched(tmp_path):
   assert names.unfetched(tmp_path / "c.nii") == ""
 
 
+def test_half_of_a_pair_that_was_not_fetched(tmp_path):
+  nib.save(nib.Nifti1Pair(np.ones((2, 2, 2)), np.eye(4)), tmp_path / "a.img")
+  assert names.unfetched(tmp_path / "a.img") == ""
+  (tmp_path / "a.hdr").unlink()
+  (tmp_path / "a.hdr").symlink_to("../.git/annex/objects/a/a.hdr")
+  for name in ("a.img", "a.hdr"):
+    assert "git-annex: content not fetched" in names.unfetched(tmp_path / name)
+
+
 def test_other_formats(tmp_path):
   (tmp_path / "IM0001").write_bytes(bytes(128) + b"DICM")
   (tmp_path / "README").write_text("text")
