@@ -208,3 +208,26 @@ def test_copies_under_two_patients_are_a_leak(tmp_path):
   )
   _image(tmp_path / "sub-001" / "anat" / "sub-001_T2w.nii.gz", 2)
   assert alike.copies(studies) == []
+
+
+@pytest.mark.parametrize(
+  ("link", "study"),
+  [
+    ("sub-9", "sub-9"),
+    ("sub-9/ses-01", "sub-9_ses-01"),
+    ("derivatives/manual_masks/sub-9", "sub-9"),
+    ("derivatives/manual_masks/sub-9/ses-01", "sub-9_ses-01"),
+  ],
+)
+def test_folders_that_are_links_to_nothing_are_errors(tmp_path, link, study):
+  path = _tree(tmp_path) / link
+  path.parent.mkdir(parents=True, exist_ok=True)
+  path.symlink_to("/nowhere/at/all")
+  findings = scan(_settings(tmp_path)).findings
+  told = [(f.severity, f.study) for f in findings if f.path == path]
+  assert told == [("error", study)]
+  assert not any("links to nothing" in f.problem for f in findings)
+  masks = "derivatives" in link  # which prediction does not need
+  found = find_inputs(tmp_path, ("T2w",)).findings
+  failed = [f.study for f in found if f.severity == "error"]
+  assert failed == ([] if masks else [study])

@@ -88,16 +88,18 @@ def find(
   for folder in folders:
     for session in (None, *sorted(folder.glob("ses-*"))):
       studies += _session(tree, folder, session)
-  findings += mids_left_out.dangling(root)
+  absent = mids_left_out.dangling(root, derivative)
+  findings += absent
   if not studies and not any(f.severity == ERROR for f in findings):
     raise _nothing_found(root, tree.channels)
   scheme = None
   if any(study.mask for study in studies):
     scheme = read_mask_scheme(derivative / "dseg.tsv", findings)
   findings += mids_left_out.unmatched(tree.masks, tree.matched, tree.channels)
-  masks = {mask.path for files in tree.masks.values() for mask in files}
+  seen = {mask.path for files in tree.masks.values() for mask in files}
+  seen |= tree.used | {finding.path for finding in absent}
   findings += mids_left_out.report(
-    *(root, part or root, derivative, tree.channels, tree.used | masks)
+    *(root, part or root, derivative, tree.channels, seen)
   )
   findings += mids_left_out.patients_without(
     part or root, folders, studies, findings

@@ -122,15 +122,25 @@ def patients_without(
   return [Finding(WARNING, f"{problem}: {listed(missing)}", remedy, part)]
 
 
-def dangling(root: Path) -> list[Finding]:
-  """Reports links to folders of patients and sessions that lead nowhere."""
-  links = [*root.glob("sub-*"), *root.glob("sub-*/ses-*")]
-  absent = [
-    left_out.unfetched(path, path.name)
-    for path in sorted(links)
+def dangling(root: Path, masks: Path | None = None) -> list[Finding]:
+  """Reports links to folders of patients and sessions that lead nowhere.
+
+  Args:
+    root: folder of the tree.
+    masks: the derivative that truth is read from, if there is one.
+  """
+  return [
+    finding
+    for top in (root, masks)
+    if top is not None
+    for path in sorted([*top.glob("sub-*"), *top.glob("sub-*/ses-*")])
     if path.is_symlink() and not path.exists() and not names.is_image(path)
+    if (finding := left_out.unfetched(path, _study_of(path, top))) is not None
   ]
-  return [finding for finding in absent if finding is not None]
+
+
+def _study_of(folder: Path, top: Path) -> str:
+  return names.safe_name("_".join(folder.relative_to(top).parts))
 
 
 def misplaced(file: ImageFile, patient: str, session: str) -> Finding:
