@@ -23,7 +23,7 @@ def launch(*arguments: str) -> subprocess.CompletedProcess:
     cwd=ROOT,
     capture_output=True,
     text=True,
-    timeout=300,
+    timeout=550,
     check=False,
   )
 
@@ -184,7 +184,7 @@ def test_a_bug_is_one_line_and_a_log(tmp_path):
     cwd=ROOT,
     capture_output=True,
     text=True,
-    timeout=300,
+    timeout=550,
     check=False,
   )
   assert result.returncode == 1

@@ -19,6 +19,9 @@ from lumbar_jax.study_plan import planned
 from lumbar_jax.training.networks import load_fold
 from lumbar_jax.training.writers import read_metrics
 
+# The first test waits for a whole study: many programs are compiled.
+pytestmark = pytest.mark.timeout(1800)
+
 NETWORKS = ("U1", "UAD", "UMD", "UQD", "UDD")
 ENSEMBLES = ("U1+UMD", "E4")
 

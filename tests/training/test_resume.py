@@ -56,7 +56,7 @@ def launch(tmp_path_factory):
 
 
 def _finish(process: subprocess.Popen) -> str:
-  _, errors = process.communicate(timeout=300)
+  _, errors = process.communicate(timeout=550)
   assert process.returncode == 0, errors[-3000:]
   return errors
 
