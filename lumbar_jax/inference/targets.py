@@ -24,6 +24,7 @@ _ON_WINDOWS = set('<>:"|?*\\')  # which cannot take these in a name
 # Bytes that a voxel takes when it is packed, and those that a study takes in
 # any case.
 _MASK, _SCORE, _OVERLAY, _SMALL = 0.05, 2.0, 400_000, 20_000
+_LEAST_OVERLAY, _LEAST_SMALL = 30_000, 8_000  # of tiny slices
 
 
 def refused(job: Job, studies: Mapping[int, Study]) -> dict[int, Exception]:
@@ -167,20 +168,32 @@ def _warn_of_windows(names: Iterable[str]) -> None:
     )
 
 
-def likely_bytes(job: Job, study: Study) -> float:
-  """Returns about what a study's files will take; 0 if nobody can tell yet."""
+def likely_bytes(job: Job, study: Study, *, least: bool = False) -> float:
+  """Returns about what a study's files will take.
+
+  Args:
+    job: says which files.
+    study: its image's header says how many voxels; else none are counted.
+    least: count what even the smallest pictures take.
+  """
   voxels, _ = grid(study.images.get(job.run.config.data.channels[0]))
-  size = _SMALL + voxels * _MASK + job.overlays * _OVERLAY
+  small, overlay = _SMALL, _OVERLAY
+  if least:
+    small, overlay = _LEAST_SMALL, _LEAST_OVERLAY
+  size = small + voxels * _MASK + job.overlays * overlay
   if job.probabilities:
     size += voxels * job.run.scheme.num_classes * _SCORE
   return size
 
 
 def check_space(job: Job, study: Study) -> None:
-  """Raises InputError if a study's files will find no room."""
+  """Raises InputError if a study's files will certainly find no room.
+
+  Where they may just fit they are written: a full disk is an error like others.
+  """
   check_free(
     job.output,
-    likely_bytes(job, study),
+    likely_bytes(job, study, least=True),
     f"the segmentation of {printable(study.name)}",
     "give another --output",
   )

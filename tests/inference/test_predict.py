@@ -557,6 +557,17 @@ def test_a_study_that_finds_no_room_is_not_computed(
   monkeypatch.setattr(space.shutil, "disk_usage", usage)
   (result,) = predict(trained.folder, tmp_path / "in", tmp_path / "out")
   assert "only 5 KB are free" in result.error
+  usage = lambda _: SimpleNamespace(total=10**9, free=86_000)  # noqa: E731
+  monkeypatch.setattr(space.shutil, "disk_usage", usage)
+  job = SimpleNamespace(
+    run=trained, output=tmp_path, overlays=True, probabilities=False
+  )
+  study = Study("a", "", {"T2w": tmp_path / "a.nii.gz"})
+  targets.check_space(job, study)  # small slices may just fit
+  job.overlays, job.probabilities = False, True
+  write_volume(study.images["T2w"], shape=(4, 200, 200))
+  with pytest.raises(InputError, match="only 86 KB are free"):
+    targets.check_space(job, study)
   assert "1 studies will take about" in caplog.text
 
 
