@@ -16,6 +16,7 @@ from lumbar_jax.errors import InputError
 from lumbar_jax.files import read_json
 from lumbar_jax.runs import load_run
 from lumbar_jax.study_plan import planned
+from lumbar_jax.training.checkpoints import Checkpoints
 from lumbar_jax.training.networks import load_fold
 from lumbar_jax.training.writers import read_metrics
 
@@ -380,9 +381,10 @@ def test_a_member_trained_anew_is_noticed(done, tmp_path):
     members.append(str(tmp_path / name))
     shutil.copytree(done / "runs" / name, tmp_path / name)
   make(done, tmp_path / "e", members=tuple(members))
-  best = tmp_path / "UMD" / "fold_0" / "checkpoints"
-  shutil.rmtree(best)
-  shutil.copytree(tmp_path / "UMD" / "fold_1" / "checkpoints", best)
+  run = load_run(tmp_path / "UMD")
+  checkpoints = Checkpoints(run.fold_folder(0) / "checkpoints")
+  checkpoints.save_best(9, load_fold(run, 1)[1], {"epoch": 9})
+  checkpoints.close()
   with pytest.raises(InputError, match="UMD was trained anew"):
     make(done, tmp_path / "e", members=tuple(members))
 

@@ -19,7 +19,8 @@ from lumbar_jax.ensembles.stacking import StackingHead, merge
 from lumbar_jax.errors import InputError
 from lumbar_jax.evaluation.scorers import Scorer
 from lumbar_jax.runs import ENSEMBLE_FILE, Run
-from lumbar_jax.training.checkpoints import epochs_done, load_best
+from lumbar_jax.training import learnt
+from lumbar_jax.training.checkpoints import BEST, epochs_done, load_best
 from lumbar_jax.training.networks import (
   abstract_variables,
   build_network,
@@ -56,7 +57,7 @@ class Model:
     """Returns a fold's meta-learner and the variables of its best epoch.
 
     Raises:
-      InputError: it is not trained.
+      InputError: it is not trained, or of another fold.
     """
     check_trained(
       self.run,
@@ -68,7 +69,10 @@ class Model:
     net = self.head()
     width = merged_width(self.members, self.ensemble)
     folder = self.run.fold_folder(fold) / "checkpoints"
-    return net, load_best(folder, abstract_head(net, width))[0]
+    head, info = load_best(folder, abstract_head(net, width))
+    wanted = learnt.facts(None, self.run.scheme, fold, network=False)
+    learnt.check(info, wanted, folder / BEST)
+    return net, head
 
   def scorer(self, pool: MemberPool, fold: int) -> Scorer:
     """Returns a fold's scores, from a pool that has its members.

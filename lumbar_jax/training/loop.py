@@ -15,8 +15,8 @@ from lumbar_jax.data import artefacts
 from lumbar_jax.data.pipeline import PatchSource, eval_batches, train_batches
 from lumbar_jax.errors import InputError
 from lumbar_jax.progress import Progress
-from lumbar_jax.training import sharding
-from lumbar_jax.training.checkpoints import Checkpoints
+from lumbar_jax.training import learnt, sharding
+from lumbar_jax.training.checkpoints import LATEST, Checkpoints
 from lumbar_jax.training.engine import Engine
 from lumbar_jax.training.position import EpochSums, Position
 from lumbar_jax.training.state import TrainState
@@ -85,13 +85,14 @@ class FoldTrainer:
     self._train, self._val = sources
     self._folder, self._fold = Path(folder), fold
     self._local_batch = config.training.batch_size // self._shard[1]
-    self._checkpoints = Checkpoints(
-      self._folder / "checkpoints", together=self._together
-    )
+    self._learnt = learnt.facts(config, scheme, fold, network=not purpose)
+    place = self._folder / "checkpoints"
+    self._checkpoints = Checkpoints(place, together=self._together)
     found = self._checkpoints.restore_latest(engine.abstract)
     if found is not None:
       self.state: TrainState = found[0]
-      self.position = Position.from_json(found[1])
+      info = learnt.check(found[1], self._learnt, place / LATEST)
+      self.position = Position.from_json(info)
     else:
       _refuse_lost(self._folder)
       self.state = self._fresh(initial)
@@ -273,7 +274,7 @@ class FoldTrainer:
     if score > position.best_score:
       position.best_score, position.best_epoch = score, position.epoch
       self.best_counts = self._counts
-      info = {"epoch": position.epoch, name: score}
+      info = {"epoch": position.epoch, name: score, learnt.FIELD: self._learnt}
       self._checkpoints.save_best(position.epoch, self.state.variables, info)
     position.epoch += 1
     self.place = (position.epoch, int(self.state.step), 0)
@@ -282,9 +283,8 @@ class FoldTrainer:
     self._save_latest()
 
   def _save_latest(self) -> None:
-    self._checkpoints.save_latest(
-      int(self.state.step), self.state, self.position.to_json()
-    )
+    info = self.position.to_json() | {learnt.FIELD: self._learnt}
+    self._checkpoints.save_latest(int(self.state.step), self.state, info)
 
 
 def _refuse_lost(folder: Path) -> None:

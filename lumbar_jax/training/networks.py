@@ -14,7 +14,8 @@ from lumbar_jax.errors import InputError
 from lumbar_jax.leaks import source_fold
 from lumbar_jax.models.inference import FoldedNetwork, fold
 from lumbar_jax.runs import Run, load_run
-from lumbar_jax.training.checkpoints import load_best
+from lumbar_jax.training import learnt
+from lumbar_jax.training.checkpoints import BEST, load_best
 from lumbar_jax.training.imported_weights import replace_backbone
 from lumbar_jax.training.optimizers import make_optimizer
 from lumbar_jax.training.state_dicts import read_state_dict
@@ -71,13 +72,16 @@ def load_fold(run: Run, fold: int) -> tuple[nn.Module, dict[str, Any]]:
   """Returns a fold's network and the variables of its best epoch.
 
   Raises:
-    InputError: no such fold, not trained, or of another network.
+    InputError: no such fold, not trained, of another network or fold, or
+      weights that learnt with other settings than the run's.
   """
   run.check_fold(fold)
   net = build_network(run)
   folder, data = run.fold_folder(fold) / "checkpoints", run.config.data
   shapes = abstract_variables(net, data.patch_size, len(data.channels))
-  variables, _ = load_best(folder, shapes)
+  variables, info = load_best(folder, shapes)
+  wanted = learnt.facts(run.config, run.scheme, fold)
+  learnt.check(info, wanted, folder / BEST)
   return net, variables
 
 

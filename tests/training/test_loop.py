@@ -45,7 +45,9 @@ def study(name: str, bad: bool = False) -> PreparedStudy:
   )
 
 
-def trainer(folder, *, bad=False, augment=None, **training) -> FoldTrainer:
+def trainer(
+  folder, *, bad=False, augment=None, fold=0, **training
+) -> FoldTrainer:
   config = config_lib.default()
   config.data.update(channels=("T2w",), num_workers=0)
   config.augmentation.update(
@@ -59,7 +61,7 @@ def trainer(folder, *, bad=False, augment=None, **training) -> FoldTrainer:
   sources = PatchSource(train, 16, 16), PatchSource([study("sub-c")], 16, 16)
   config.data.patch_size = 16
   engine = make_engine(Tiny(), make_optimizer("adam", 0.1), config)
-  return FoldTrainer(engine, config, SCHEME, sources, folder, 0)
+  return FoldTrainer(engine, config, SCHEME, sources, folder, fold)
 
 
 def test_training_learns_and_records_each_epoch(tmp_path):
@@ -79,6 +81,8 @@ def test_the_best_checkpoint_holds_the_weights_of_the_best_epoch(tmp_path):
   target = {"params": work.state.params}
   variables, info = load_best(tmp_path / "checkpoints", target)
   assert info["epoch"] == position.best_epoch == 0
+  with pytest.raises(InputError, match="of fold 0, not 1"):
+    trainer(tmp_path, fold=1)  # else it would see whom it is validated on
   kernel = variables["params"]["Conv_0"]["kernel"]
   np.testing.assert_array_equal(kernel, work.state.params["Conv_0"]["kernel"])
 

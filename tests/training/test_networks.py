@@ -1,5 +1,6 @@
 """From a config to network, optimizer and another run's weights."""
 
+import shutil
 from pathlib import Path
 
 import jax
@@ -11,7 +12,7 @@ from lumbar_jax import anatomy, config, models
 from lumbar_jax.errors import InputError
 from lumbar_jax.files import write_json
 from lumbar_jax.runs import Run, open_run
-from lumbar_jax.training import networks
+from lumbar_jax.training import learnt, networks
 from lumbar_jax.training.checkpoints import Checkpoints
 
 
@@ -123,7 +124,9 @@ def trained(tmp_path_factory):
   variables = [_variables(run, seed=fold) for fold in (0, 1)]
   for fold in (0, 1):
     checkpoints = Checkpoints(run.fold_folder(fold) / "checkpoints")
-    checkpoints.save_best(3, variables[fold], {"epoch": 3})
+    known = learnt.facts(run.config, run.scheme, fold)
+    info = {"epoch": 3, learnt.FIELD: known}
+    checkpoints.save_best(3, variables[fold], info)
     checkpoints.close()
   return folder, variables
 
@@ -205,3 +208,42 @@ def test_a_fold_is_loaded_as_it_was_saved(trained):
   jax.tree.map(np.testing.assert_array_equal, dict(loaded), variables[1])
   with pytest.raises(InputError, match="folds 0 to 2"):
     networks.load_fold(run, 3)
+
+
+def test_weights_of_another_fold_are_refused(trained, tmp_path):
+  run = open_run(tmp_path, _settings())
+  source = Run(trained[0], run.config, run.scheme).fold_folder(0)
+  shutil.copytree(source, run.fold_folder(0))
+  shutil.copytree(source, run.fold_folder(1))
+  networks.load_fold(run, 0)
+  with pytest.raises(InputError, match="of fold 0, not 1"):
+    networks.load_fold(run, 1)
+
+
+@pytest.mark.parametrize(
+  ("section", "field", "value"),
+  [
+    ("data", "normalisation", "percentile"),
+    ("data", "spacing_mm", 4.0),
+    ("data", "channels", ("T1w", "T2w")),
+    ("data", "registration", "none"),
+    ("model", "activation", "relu"),
+  ],
+)
+def test_weights_that_learnt_otherwise_are_refused(
+  trained, section, field, value
+):
+  run = _run(_settings(), trained[0])
+  run.config[section][field] = value
+  with pytest.raises(InputError, match=f"learnt with config.{section}.{field}"):
+    networks.load_fold(run, 0)
+
+
+def test_what_was_not_recorded_is_not_compared():
+  run = _run(_settings())
+  wanted = learnt.facts(run.config, run.scheme, 1)
+  for kept in ({}, {learnt.FIELD: {"fold": 1}}):
+    assert learnt.check({"epoch": 3, **kept}, wanted, Path()) == {"epoch": 3}
+  other = {learnt.FIELD: {**wanted, "classes": ["a", "b"]}}
+  with pytest.raises(InputError, match="classes"):
+    learnt.check(other, wanted, Path())
