@@ -27,6 +27,7 @@ from lumbar_jax.data.studies import Study
 from lumbar_jax.data.study_arrays import mask_table
 from lumbar_jax.environment import record_data
 from lumbar_jax.errors import InputError
+from lumbar_jax.evaluation import tuned_on
 from lumbar_jax.evaluation.evaluate import (
   collect_thresholds,
   patching,
@@ -277,7 +278,8 @@ def _write_thresholds(
   run: Run, fold: int | None, counts: ThresholdCounts
 ) -> None:
   path, best = run.thresholds_path(fold), counts.thresholds()
-  distributed.on_main(write_thresholds, path, run.scheme, best)
+  origin = {tuned_on.FIELD: tuned_on.record(run, fold)}
+  distributed.on_main(write_thresholds, path, run.scheme, best, **origin)
 
 
 def tune(run: Run, data: Material, scorers: Sequence[Scorer]) -> None:

@@ -145,7 +145,11 @@ class ThresholdCounts:
 
 
 def write_thresholds(
-  path: str | Path, scheme: Scheme, thresholds: Thresholds, model: str = ""
+  path: str | Path,
+  scheme: Scheme,
+  thresholds: Thresholds,
+  model: str = "",
+  **more: Any,
 ) -> None:
   """Writes `thresholds.json`: the scheme and {class name: threshold}.
 
@@ -154,6 +158,7 @@ def write_thresholds(
     scheme: the k classes.
     thresholds: [k].
     model: digest of the weights whose scores they were tuned on, if known.
+    **more: further JSON-able values to keep (`tuned_on`).
   """
   # A float32 prints as the shortest decimal that reads back as itself.
   values = [float(str(np.float32(value))) for value in thresholds]
@@ -162,7 +167,7 @@ def write_thresholds(
     "classes": list(scheme.names),
     "thresholds": dict(zip(scheme.names, values, strict=True)),
   }
-  content |= {"model": model} if model else {}
+  content |= more | ({"model": model} if model else {})
   write_json(path, content | {_CHECKSUM: digest(content)})
 
 

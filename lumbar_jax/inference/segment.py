@@ -9,12 +9,14 @@ from lumbar_jax.arrays import StudyLabels, StudyScores
 from lumbar_jax.data.prepare import PreparedStudy
 from lumbar_jax.ensembles.weights import fold_scorers
 from lumbar_jax.errors import InputError
+from lumbar_jax.evaluation import tuned_on
 from lumbar_jax.evaluation.evaluate import patching
 from lumbar_jax.evaluation.labelling import (
   Thresholds,
   check_labelling,
   label,
   read_thresholds,
+  read_thresholds_file,
 )
 from lumbar_jax.evaluation.on_device import label_slices
 from lumbar_jax.evaluation.reconstruction import iterate_slices
@@ -100,7 +102,8 @@ def load_thresholds(
   """Returns [k] thresholds of the run or of a fold; None for "MAP".
 
   Raises:
-    InputError: another labelling, or "TH" before thresholds were tuned.
+    InputError: another labelling, "TH" before thresholds were tuned, or a file
+      of another run's or fold's.
   """
   check_labelling(labelling)
   if labelling == "MAP":
@@ -112,4 +115,6 @@ def load_thresholds(
       "run --mode=evaluate, which tunes them, or give --labelling=MAP",
       path=path,
     )
-  return read_thresholds(path, run.scheme)
+  thresholds = read_thresholds(path, run.scheme)
+  tuned_on.check(run, fold, read_thresholds_file(path), path)
+  return thresholds
