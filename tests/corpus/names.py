@@ -50,7 +50,8 @@ def dangling(w, path=None):
 
 
 def _linked(path):
-  store = path.parents[2] / f"store_{path.name}.bin"
+  store = path.parents[2] / ".store" / f"{path.name}.bin"
+  store.parent.mkdir(exist_ok=True)
   path.rename(store)
   path.symlink_to(store)
 
