@@ -14,6 +14,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from lumbar_jax import installed
+
+installed.require()
+
 import jax
 from absl import app, flags
 
