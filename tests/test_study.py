@@ -410,7 +410,7 @@ def test_thresholds_of_other_weights_are_refused(done, root, tmp_path):
     ({"methods": ("NAD", "NAE")}, "NAE"),
     ({"ensembles": ("E44",)}, "E44"),
     ({"networks": ()}, "networks is empty"),
-    ({"ensembles": ("E4", "E4")}, "E4-arithmetic twice"),
+    ({"ensembles": ("E4", "E4")}, "'E4' twice"),
     ({"ensembles": ("U1+UMX",)}, "UMX"),
   ],
 )
