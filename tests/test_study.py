@@ -3,6 +3,7 @@
 import csv
 import shutil
 
+import jax
 import nibabel as nib
 import numpy as np
 import pytest
@@ -245,16 +246,20 @@ def train_head(model, data):
 
 
 def test_the_cache_is_training_without_augmentation(done, tmp_path):
-  digests = []
+  heads = []
   for cached in (False, True):
     model, _ = make(done, tmp_path / str(cached), method="NAD", cached=cached)
     model.run.config.augmentation.update(
       rotation_deg=0.0, zoom=(1.0, 1.0), shift=0.0
     )
     train_head(model, combine_data(model))
-    digests.append([head_digest(model.run.folder, fold) for fold in (0, 1)])
+    loaded = load_model(load_run(model.run.folder))
+    heads.append([loaded.load_head(fold)[1] for fold in (0, 1)])
     assert not list(model.run.folder.rglob("cache_*.npy"))
-  assert digests[0] == digests[1]
+  # Two programs: the members' outputs are rounded apart in the last bits.
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=2e-6), *heads
+  )
 
 
 def test_an_ensembles_folder_predicts_like_a_runs(done, root, tmp_path):
