@@ -167,5 +167,5 @@ def test_an_output_that_is_not_as_declared_is_refused(maps, problem):
 
 
 def test_an_unknown_kind_is_refused():
-  with pytest.raises(ValueError, match="'edges'. did you mean edge"):
+  with pytest.raises(ValueError, match=r"'edges'\. did you mean edge"):
     AuxiliaryLoss("edges")
